@@ -1,0 +1,163 @@
+// Package seal encrypts what is at rest or on its way, with age and its hybrid
+// post-quantum recipients (X25519 + ML-KEM-768), and keeps the key ring.
+// Nothing here invents a format: a sealed object is an age v1 file.
+package seal
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+
+	"github.com/havre-hub/havre/internal/havre"
+)
+
+// Key opens what was sealed to its Recipient.
+type Key struct{ id *age.HybridIdentity }
+
+// Recipient is the public half of a Key; its String begins "age1pq1".
+type Recipient struct{ r *age.HybridRecipient }
+
+// NewKey draws a fresh key.
+func NewKey() (*Key, error) {
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, havre.E("seal.key", havre.Internal, "a key could not be made").Wrap(err)
+	}
+	return &Key{id}, nil
+}
+
+// ParseKey reads the text that Secret gives.
+func ParseKey(s havre.Secret) (*Key, error) {
+	id, err := age.ParseHybridIdentity(strings.TrimSpace(string(s.Reveal())))
+	if err != nil { // the cause may quote the secret: it is dropped
+		return nil, havre.E("seal.key", havre.KeyUnavailable, "this is not a hybrid age identity (AGE-SECRET-KEY-PQ-1...)")
+	}
+	return &Key{id}, nil
+}
+
+// Secret is the key as text, to be wrapped by a custodian.
+func (k *Key) Secret() havre.Secret { return havre.NewSecret([]byte(k.id.String())) }
+
+// Recipient is the public half.
+func (k *Key) Recipient() Recipient { return Recipient{k.id.Recipient()} }
+
+// String never shows the key.
+func (k *Key) String() string { return "[secret]" }
+
+// ParseRecipient reads "age1pq1...".
+func ParseRecipient(s string) (Recipient, error) {
+	r, err := age.ParseHybridRecipient(strings.TrimSpace(s))
+	if err != nil {
+		return Recipient{}, havre.E("seal.recipient", havre.Invalid, "this is not a hybrid age recipient (age1pq1...)").Wrap(err)
+	}
+	return Recipient{r}, nil
+}
+
+func (r Recipient) String() string {
+	if r.r == nil {
+		return ""
+	}
+	return r.r.String()
+}
+
+// MarshalText and UnmarshalText let a recipient stand in JSON and YAML.
+func (r Recipient) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads "age1pq1...".
+func (r *Recipient) UnmarshalText(b []byte) (err error) {
+	*r, err = ParseRecipient(string(b))
+	return err
+}
+
+// Seal encrypts plaintext so that any one of the recipients' keys opens it.
+func Seal(plaintext []byte, to ...Recipient) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(len(plaintext) + len(plaintext)/4096 + 2500*len(to) + 512)
+	w, err := Writer(&buf, to...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(plaintext); err != nil {
+		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
+	}
+	return buf.Bytes(), nil
+}
+
+// Writer seals a stream; Close finishes it but does not close dst.
+func Writer(dst io.Writer, to ...Recipient) (io.WriteCloser, error) {
+	if len(to) == 0 {
+		return nil, havre.E("seal", havre.KeyUnavailable, "there is no recipient to seal to")
+	}
+	rs := make([]age.Recipient, len(to))
+	for i, r := range to {
+		if r.r == nil {
+			return nil, havre.E("seal", havre.KeyUnavailable, "an empty recipient was given")
+		}
+		rs[i] = r.r
+	}
+	w, err := age.Encrypt(dst, rs...)
+	if err != nil {
+		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
+	}
+	return w, nil
+}
+
+// Open decrypts a sealed object whole. It fails with KeyUnavailable when none
+// of the keys fits and with Tampered when a byte is altered or missing; no
+// part of an altered object is returned.
+func Open(ciphertext []byte, keys ...*Key) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(ciphertext), identities(keys)...)
+	if err != nil {
+		return nil, openError(err)
+	}
+	var buf bytes.Buffer
+	buf.Grow(len(ciphertext))
+	if _, err := buf.ReadFrom(r); err != nil {
+		return nil, openError(err)
+	}
+	return buf.Bytes(), nil
+}
+
+// OpenAt gives random access to the plaintext of a sealed object of the given
+// size, authenticating each 64 KiB chunk as it is read, and its plaintext size.
+func OpenAt(src io.ReaderAt, size int64, keys ...*Key) (io.ReaderAt, int64, error) {
+	r, n, err := age.DecryptReaderAt(src, size, identities(keys)...)
+	if err != nil {
+		return nil, 0, openError(err)
+	}
+	return r, n, nil
+}
+
+func identities(keys []*Key) []age.Identity {
+	ids := make([]age.Identity, 0, len(keys))
+	for _, k := range keys {
+		if k != nil {
+			ids = append(ids, k.id)
+		}
+	}
+	if len(ids) == 0 {
+		ids = append(ids, noKey{})
+	}
+	return ids
+}
+
+// noKey makes "no key at all" fail like a key that does not fit.
+type noKey struct{}
+
+func (noKey) Unwrap([]*age.Stanza) ([]byte, error) { return nil, age.ErrIncorrectIdentity }
+
+func openError(err error) error {
+	if _, ok := errors.AsType[*havre.Error](err); ok {
+		return err // the source itself failed: its own kind tells more
+	}
+	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
+		return havre.E("seal.open", havre.KeyUnavailable, "the sealed object is not addressed to this key").Wrap(err)
+	}
+	return havre.E("seal.open", havre.Tampered, "the sealed object is damaged or was altered").Wrap(err)
+}
