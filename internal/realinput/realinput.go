@@ -1,6 +1,6 @@
-// Package testdata finds real inputs made by others for tests that want them.
+// Package realinput finds real inputs made by others for tests that want them.
 // They live beside the project and are never copied into it.
-package testdata
+package realinput
 
 import (
 	"os"
@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// Shared gives the folder or file at path within the real inputs. Where they
+// Path gives the folder or file at path within the real inputs. Where they
 // are absent the test is skipped, unless HAVRE_REQUIRE_SHARED=1 says that they
 // must be there (as in CI): then it fails.
-func Shared(t testing.TB, path string) string {
+func Path(t testing.TB, path string) string {
 	t.Helper()
 	p := filepath.Join(Root(t), "..", "shared", "data", filepath.FromSlash(path))
 	if _, err := os.Stat(p); err == nil {
