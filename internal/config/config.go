@@ -1,0 +1,140 @@
+// Package config is what people may set: one commented struct for each zone,
+// read strictly from YAML. A misspelt key is an error that names the nearest
+// right one; secrets never stand in a file, only references to them.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/havre-hub/havre/internal/havre"
+)
+
+// FileName is the configuration file in a zone's folder.
+const FileName = "havre.yaml"
+
+// Hub is the configuration of a hub. Relative paths count from the folder that
+// holds the file.
+type Hub struct {
+	Name      string `yaml:"name" doc:"name of the hub; deliveries, permits and the log carry it"`
+	Store     string `yaml:"store" doc:"where the sealed objects are: file:FOLDER, s3://BUCKET/PREFIX?endpoint=URL or azblob://CONTAINER/PREFIX?account=NAME; credentials come from the environment"`
+	Custodian string `yaml:"custodian" doc:"who opens the key ring: file:PATH of a key on another medium than the store"`
+	Listen    string `yaml:"listen" doc:"address of the HTTPS endpoint for deliveries (havre serve)"`
+	Memory    string `yaml:"memory" doc:"how much memory ingest and studies may plan with, e.g. 1GiB"`
+}
+
+// Keeper is the configuration of a keeper.
+type Keeper struct {
+	Name      string `yaml:"name" doc:"name of the keeper"`
+	Custodian string `yaml:"custodian" doc:"who opens the key ring: file:PATH of a key kept apart from this folder"`
+}
+
+// Holder is the configuration of a data holder.
+type Holder struct {
+	Name      string `yaml:"name" doc:"name of the holder, as the hub registered it"`
+	Custodian string `yaml:"custodian" doc:"who opens the key ring: file:PATH of a key kept apart from this folder"`
+}
+
+// DefaultHub holds the defaults of a hub.
+func DefaultHub() Hub { return Hub{Listen: "127.0.0.1:8443", Memory: "1GiB"} }
+
+// Read reads dir/havre.yaml into c, a pointer to one of the structs above that
+// holds its defaults.
+func Read(dir string, c any) error {
+	path := filepath.Join(dir, FileName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return havre.E("config", havre.NotFound, "there is no configuration at "+path).
+			WithHint("name the right folder, or make one with the init command of the zone").Wrap(err)
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c); err != nil {
+		e := havre.E("config", havre.Invalid, path+" is not a valid configuration").Wrap(err)
+		if near := nearest(err.Error(), c); near != "" {
+			return e.WithHint("did you mean: " + near)
+		}
+		return e.WithHint("the keys are: " + strings.Join(keys(c), ", "))
+	}
+	return nil
+}
+
+// Write makes dir/havre.yaml with a comment above each key; it never overwrites.
+func Write(dir string, c any) error {
+	path := filepath.Join(dir, FileName)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return havre.E("config", havre.Exists, path+" cannot be made").Wrap(err)
+	}
+	_, err = f.WriteString(Text(c))
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return havre.E("config", havre.NoSpace, path+" cannot be written").Wrap(err)
+	}
+	return nil
+}
+
+// Text is c as commented YAML.
+func Text(c any) string {
+	var b strings.Builder
+	v := reflect.Indirect(reflect.ValueOf(c))
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		value, _ := yaml.Marshal(v.Field(i).Interface())
+		fmt.Fprintf(&b, "# %s\n%s: %s\n", f.Tag.Get("doc"), f.Tag.Get("yaml"), strings.TrimSpace(string(value)))
+	}
+	return b.String()
+}
+
+func keys(c any) (names []string) {
+	t := reflect.Indirect(reflect.ValueOf(c)).Type()
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Tag.Get("yaml"))
+	}
+	return names
+}
+
+// nearest finds the key that a decoding error's unknown field was meant to be.
+func nearest(message string, c any) string {
+	_, rest, ok := strings.Cut(message, `unknown field "`)
+	if !ok {
+		return ""
+	}
+	word, _, _ := strings.Cut(rest, `"`)
+	best, least := "", 4
+	for _, k := range keys(c) {
+		if d := distance(strings.ToLower(word), k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance of two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
