@@ -107,6 +107,16 @@ func Canonical(v any) ([]byte, error) {
 	return c, nil
 }
 
+// Digest is SHA-256, hex, of v's canonical JSON; "" if v has no JSON form.
+func Digest(v any) string {
+	c, err := Canonical(v)
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(c)
+	return hex.EncodeToString(h[:])
+}
+
 // Sign gives the DSSE envelope (JSON, one line and a newline) of v.
 func Sign(payloadType string, v any, s *Signer) ([]byte, error) {
 	if s == nil {
