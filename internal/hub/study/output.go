@@ -10,6 +10,12 @@ type Output struct {
 	Measures   []string    `json:"measures,omitempty"` // keys of Cell.Values, in column order
 	Cells      []Cell      `json:"cells"`
 	Notes      []string    `json:"notes,omitempty"`
+
+	// Sources names the outputs of the same run that this one is computed from
+	// (a ratio: its rates). A cell is hidden when one it is made from is hidden:
+	// the source's cell of the same categories and, on dimensions that only the
+	// source has, of their total, or of every category where there is no total.
+	Sources []string `json:"sources,omitempty"`
 }
 
 // Kind is the class of output, which decides the rules that apply; the names
