@@ -1,0 +1,52 @@
+# Havre. On a fresh machine with Go and a C compiler: `make demo`, `make test`.
+SHELL := /bin/bash
+GO ?= go
+BIN := bin
+OUT ?= demo-out
+FUZZTIME ?= 10s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.2.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
+
+.PHONY: help build demo test test-servers bench fuzz lint tools clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+tools:
+	@command -v $(GO) >/dev/null || { echo "make: Go 1.26 is missing: install it from your distribution or go.dev"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "make: a C++ compiler is missing (DuckDB is linked in): apt-get install g++"; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || { echo "make: a C++ compiler is missing (DuckDB is linked in): apt-get install g++"; exit 1; }
+
+build: tools ## the two programs, in bin/
+	$(GO) build -trimpath -o $(BIN)/havre ./cmd/havre
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/havre-verify ./cmd/havre-verify
+
+demo: build ## the whole journey over 20,000 synthetic residents
+	rm -rf $(OUT)
+	$(BIN)/havre demo --out $(OUT)
+
+test-servers: tools
+	@command -v npm >/dev/null || { echo "make: npm is missing (the Azure Blob server of the tests comes from it): apt-get install nodejs npm"; exit 1; }
+	$(GO) run ./internal/ground/blob/blobtest/install
+
+test: test-servers ## every test; object stores are real servers on loopback
+	$(GO) test -timeout 30m ./...
+
+bench: tools ## the figures of docs/performance.md
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 80m ./...
+
+fuzz: tools ## every fuzzer for $(FUZZTIME)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+lint: tools ## gofmt, go vet, staticcheck; govulncheck where its data can be had
+	@out=$$(gofmt -l cmd internal); test -z "$$out" || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@if curl -sfI -m 10 https://vuln.go.dev/index/db.json >/dev/null; then $(GO) run $(GOVULNCHECK) ./...; \
+	 else echo "govulncheck: its database cannot be reached from here, not run"; fi
+
+clean: ## what make made
+	rm -rf $(BIN) $(OUT)
