@@ -1,0 +1,124 @@
+package disclose
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/havre-hub/havre/internal/ground/record"
+	"github.com/havre-hub/havre/internal/hub/study"
+)
+
+// hideDerived hides the cells whose sources are hidden, and says whether it
+// found any.
+func hideDerived(tables []*table) bool {
+	found := false
+	for _, t := range tables {
+		for _, name := range t.out.Sources {
+			k := slices.IndexFunc(tables, func(s *table) bool { return s.out.Name == name })
+			if k < 0 {
+				continue // not in this release: its cells cannot be compared with
+			}
+			for i := range t.cells {
+				c := &t.cells[i]
+				if !c.virtual && c.given >= 0 && c.mark == "" && tables[k].hides(t, i) {
+					c.mark, found = primaryMark+Source, true
+					c.findings = append(c.findings, Source)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// hides says whether a cell of t from which cell i of derived is made is hidden.
+func (t *table) hides(derived *table, i int) bool {
+	for k := range t.cells {
+		c := &t.cells[k]
+		if c.virtual || c.mark == "" {
+			continue
+		}
+		made := true
+		for j, d := range t.dims {
+			dj := slices.IndexFunc(derived.dims, func(x tableDim) bool { return x.name == d.name })
+			switch {
+			case dj >= 0:
+				made = made && c.Key[j] == derived.cells[i].Key[dj]
+			case d.total:
+				made = made && t.at(k, j) == d.n
+			}
+		}
+		if made {
+			return true
+		}
+	}
+	return false
+}
+
+// publish gives the output as it may leave, and its evidence.
+func (t *table) publish(r record.Rules) (study.Output, OutputEvidence) {
+	out := *t.out
+	out.Cells = make([]study.Cell, len(t.out.Cells))
+	ev := OutputEvidence{Name: out.Name}
+	whole := t.wholeMeasures()
+	for i := range t.cells {
+		c := &t.cells[i]
+		if c.virtual {
+			continue
+		}
+		ev.Cells = append(ev.Cells, CellEvidence{Key: c.Key, Count: c.Count, Contributors: c.Contributors,
+			MaxShare: c.MaxShare, Values: c.Values, Findings: c.findings, Suppressed: c.mark, Ranges: c.ranges})
+		shown := rounded(c.Cell, whole, r.RoundTo)
+		if c.mark != "" {
+			shown = study.Cell{Key: c.Key, Suppressed: c.mark}
+		}
+		switch {
+		case c.given >= 0:
+			out.Cells[c.given] = shown
+		case c.mark != "":
+			out.Cells = append(out.Cells, shown)
+		}
+	}
+	return out, ev
+}
+
+// wholeMeasures are the values that are counts: whole numbers in every cell.
+func (t *table) wholeMeasures() map[string]bool {
+	whole := map[string]bool{}
+	for _, m := range t.out.Measures {
+		whole[m] = true
+		for i := range t.cells {
+			v := t.cells[i].Values[m]
+			whole[m] = whole[m] && v == math.Trunc(v)
+		}
+	}
+	return whole
+}
+
+// rounded is the cell as shown. With a base above 1 every count is rounded to
+// it, and all other values to two significant digits, since an exact rate
+// would give the exact counts away.
+func rounded(c study.Cell, whole map[string]bool, base int) study.Cell {
+	c.MaxShare = 0 // evidence, not a result
+	if base == 1 {
+		return c
+	}
+	to := func(v float64) float64 { return math.Round(v/float64(base)) * float64(base) }
+	c.Count = int64(to(float64(c.Count)))
+	contributors, values := map[string]int64{}, map[string]float64{}
+	for k, n := range c.Contributors {
+		contributors[k] = int64(to(float64(n)))
+	}
+	for k, v := range c.Values {
+		if values[k] = to(v); !whole[k] {
+			values[k], _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 2, 64), 64)
+		}
+	}
+	if c.Contributors != nil {
+		c.Contributors = contributors
+	}
+	if c.Values != nil {
+		c.Values = values
+	}
+	return c
+}
