@@ -102,7 +102,7 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 		t.judge(rules)
 		tables[i] = t
 	}
-	var reasons []string
+	hideDerived(tables)
 	for {
 		for _, s := range systems(tables, rules) {
 			s.protect()
@@ -111,6 +111,7 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			break
 		}
 	}
+	var reasons []string
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
 	for _, t := range tables {
 		out, ev := t.publish(rules)
