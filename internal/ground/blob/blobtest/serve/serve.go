@@ -42,14 +42,18 @@ func S3(ctx context.Context, folder string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(filepath.Join(folder, place), 0o755); err != nil { // a folder is a bucket
-		return nil, err
+	// A folder is a bucket. What versitygw notes of objects goes to a second
+	// folder, as not every file system has extended attributes; with no notes
+	// at all it would ignore If-None-Match.
+	buckets, notes := filepath.Join(folder, "buckets"), filepath.Join(folder, "notes")
+	for _, dir := range []string{filepath.Join(buckets, place), notes} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
 	}
 	s := &Server{scheme: "s3", env: map[string]string{"AWS_ACCESS_KEY_ID": rand.Text(), "AWS_SECRET_ACCESS_KEY": rand.Text()}}
 	err = s.start(ctx, func(port string) *exec.Cmd {
-		// No extended attributes: not every file system has them, and what
-		// they would hold (ETag, owner) is not used.
-		cmd := exec.Command(program, "--port", "127.0.0.1:"+port, "--quiet", "--keep-alive", "posix", "--nometa", folder)
+		cmd := exec.Command(program, "--port", "127.0.0.1:"+port, "--quiet", "--keep-alive", "posix", "--sidecar", notes, buckets)
 		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.env["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY="+s.env["AWS_SECRET_ACCESS_KEY"])
 		return cmd
 	})
