@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
@@ -74,3 +76,34 @@ func tooLong(name string, limit int64) error {
 }
 
 func quoted(s string) string { return fmt.Sprintf("%.80q", s) }
+
+// Stored is a parcel of the objects of a store whose names begin with a prefix.
+type Stored struct {
+	Store  blob.Store
+	Prefix string // "delivery/0123.../", with its slash
+}
+
+var _ Parcel = Stored{}
+
+// Names lists the objects, without the prefix.
+func (s Stored) Names(ctx context.Context) (names []string, err error) {
+	for info, err := range s.Store.List(ctx, s.Prefix) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, strings.TrimPrefix(info.Name, s.Prefix))
+	}
+	return names, nil
+}
+
+// Read gives one object.
+func (s Stored) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	info, err := s.Store.Stat(ctx, s.Prefix+name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size > limit {
+		return nil, tooLong(name, limit)
+	}
+	return blob.GetAll(ctx, s.Store, s.Prefix+name)
+}
