@@ -163,6 +163,14 @@ func (r *Reader) bundle(n, size int64) ([][]byte, error) {
 	return entries[:min(want, len(entries))], err
 }
 
+// CheckBundle says whether raw is a bundle of exactly n entries.
+func CheckBundle(raw []byte, n int) error {
+	if entries, rest := splitBundle(raw); len(entries) != n || rest > 0 {
+		return tampered("a bundle that should hold %d entries holds %d and %d bytes more", n, len(entries), rest)
+	}
+	return nil
+}
+
 // splitBundle takes a bundle apart (C2SP tlog-tiles: each entry after its
 // length in two bytes, big endian); rest is the number of bytes that are no
 // whole entry.
