@@ -205,7 +205,7 @@ func (e *Entry) Add(ctx context.Context, row Row) (int64, error) {
 		person = r.known.last() + 1
 	}
 	e.pending = append(e.pending, entry{kind: kindSeen, person: person, holder: string(e.holder), rule: d.Rule, row: row, at: r.now()})
-	if err := r.apply(&e.pending[len(e.pending)-1]); err != nil {
+	if err := r.known.add(person, s, from); err != nil {
 		return 0, err
 	}
 	if d.Outcome == link.Review {
