@@ -1,0 +1,163 @@
+package chart
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/havre-hub/havre/internal/havre"
+)
+
+var heading = Heading{Title: "Persons by age & sex <cohort A>", Description: "Persons of the cohort at their first event.", Axis: "persons", HiddenText: "suppressed (fewer than 11)"}
+
+var nan = math.NaN()
+
+func samples() map[string]interface{ SVG() ([]byte, error) } {
+	return map[string]interface{ SVG() ([]byte, error) }{
+		"bars": Bars{heading, []string{"0-19", "20-39", "40-59", "60-79", "80 and more"}, []Series{
+			{"women", []Point{{Hidden: true}, Of(120), Of(980), Of(1520), Of(430)}},
+			{"men", []Point{Of(0), Of(140), {Hidden: true}, Of(1375), {Absent: true}}}}},
+		"bars-one": Bars{heading, []string{"short", "a category whose name goes on and on, far beyond what fits beside a bar"}, []Series{{"all", []Point{Of(12), {Hidden: true}}}}},
+		"forest": Intervals{heading, []string{"drug A", "drug B", "hidden", "no upper bound", "no interval"}, []Point{
+			{Value: 2.04, Low: 1.71, High: 2.44}, {Value: 0.31, Low: 0.19, High: 0.47}, {Hidden: true}, {Value: 3, Low: 0.9, High: math.Inf(1)}, Of(1.2)}, true, 1},
+		"rates": Intervals{heading, []string{"drug A", "drug B"}, []Point{{Value: 21.4, Low: 18, High: 25.2}, {Value: 10.2, Low: 8, High: 12.9}}, false, nan},
+		"lines": Lines{heading, []string{"2015", "2016", "2017", "2018", "2019", "2020"}, []Series{
+			{"women", []Point{Of(10400), Of(12000), {Hidden: true}, Of(15000), Of(14000), Of(9000)}},
+			{"men", []Point{Of(8400), Of(9000), Of(9900), Of(11000), {Absent: true}, Of(7000)}},
+			{"unknown", []Point{Of(400), Of(500), Of(450), {Hidden: true}, Of(300), Of(200)}}}},
+	}
+}
+
+// Every chart is well-formed, speaks, and reaches for nothing outside itself.
+func TestCharts(t *testing.T) {
+	for name, c := range samples() {
+		t.Run(name, func(t *testing.T) {
+			b, err := c.SVG()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if dir := os.Getenv("HAVRE_CHARTS"); dir != "" {
+				if err := os.WriteFile(filepath.Join(dir, name+".svg"), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again, _ := c.SVG()
+			if !bytes.Equal(b, again) {
+				t.Error("the same data gave other bytes")
+			}
+			harmless(t, b)
+			for _, want := range []string{"<title>Persons by age &amp; sex &lt;cohort A&gt;</title>", "<desc>Persons of", `role="img"`, `font-family="sans-serif"`} {
+				if !bytes.Contains(b, []byte(want)) {
+					t.Errorf("%s is missing", want)
+				}
+			}
+			if name != "rates" && !bytes.Contains(b, []byte("suppressed (fewer than 11)")) {
+				t.Error("the hidden point is not said to be hidden")
+			}
+			if bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
+				t.Error("a coordinate is no number")
+			}
+		})
+	}
+}
+
+// harmless allows the elements that the package draws, no attribute that acts
+// or refers outside, and the document's own pattern as the only reference.
+func harmless(t testing.TB, b []byte) {
+	t.Helper()
+	allowed := map[string]bool{"svg": true, "title": true, "desc": true, "defs": true, "pattern": true, "rect": true,
+		"line": true, "text": true, "path": true, "circle": true}
+	d := xml.NewDecoder(bytes.NewReader(b))
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("not well-formed: %v", err)
+		}
+		e, ok := tok.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if !allowed[e.Name.Local] {
+			t.Errorf("element %s", e.Name.Local)
+		}
+		for _, a := range e.Attr {
+			n := strings.ToLower(a.Name.Local)
+			if strings.HasPrefix(n, "on") || n == "href" || n == "style" || strings.Contains(a.Value, "url(") && a.Value != "url(#havre-hidden)" {
+				t.Errorf("attribute %s=%q", a.Name.Local, a.Value)
+			}
+		}
+	}
+}
+
+func FuzzChart(f *testing.F) {
+	f.Add("title", "label", "series", 1.5, 0.5, 9.0, false)
+	f.Add(`"><script>alert(1)</script>`, "\x00\xff", "]]>", 1e-300, math.Inf(-1), math.Inf(1), true)
+	f.Fuzz(func(t *testing.T, title, label, name string, v, low, high float64, log bool) {
+		h := Heading{Title: title, Description: title, Axis: label, HiddenText: name}
+		p := Point{Value: v, Low: low, High: high}
+		for _, c := range []interface{ SVG() ([]byte, error) }{
+			Bars{h, []string{label, name}, []Series{{name, []Point{p, {Hidden: true}}}, {title, []Point{{Absent: true}, p}}}},
+			Intervals{h, []string{label, name}, []Point{p, {Hidden: true}}, log, low},
+			Lines{h, []string{label, name}, []Series{{name, []Point{p, p}}}},
+		} {
+			b, err := c.SVG()
+			if err != nil {
+				if havre.KindOf(err) != havre.Invalid {
+					t.Fatal(err)
+				}
+				continue
+			}
+			harmless(t, b)
+			if strings.Contains(string(b), `="NaN"`) || strings.Contains(string(b), `Inf"`) {
+				t.Fatalf("a coordinate is no number: %s", b)
+			}
+		}
+	})
+}
+
+func TestChartsRefuse(t *testing.T) {
+	nine := make([]Series, 9)
+	for i := range nine {
+		nine[i].Points = []Point{Of(1)}
+	}
+	for name, c := range map[string]interface{ SVG() ([]byte, error) }{
+		"nothing":                Bars{Heading: heading},
+		"nine series":            Lines{heading, []string{"a"}, nine},
+		"points without a label": Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(1), Of(2)}}}},
+		"no value":               Lines{heading, []string{"a"}, []Series{{"s", []Point{Of(nan)}}}},
+		"negative bar":           Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(-1)}}}},
+		"logarithm of 0":         Intervals{heading, []string{"a"}, []Point{Of(0)}, true, nan},
+	} {
+		if _, err := c.SVG(); havre.KindOf(err) != havre.Invalid {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestLabel(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 1234567: "1\u202f234\u202f567", 0.125: "0.125", -2.5: "−2.5", 1000: "1\u202f000", 0.00001: "1e-05", 19.999: "20", 2.04: "2.04"} {
+		if got := label(v); got != want {
+			t.Errorf("label(%g) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+func TestScales(t *testing.T) {
+	s := linear([]float64{3, 97}, 0, 100)
+	if s.low != 0 || s.high != 100 || len(s.ticks) != 6 || s.at(50) != 50 {
+		t.Errorf("linear: %+v", s)
+	}
+	l := logarithmic([]float64{0.3, 3}, 0, 100)
+	if l.low != 0.2 || l.high != 5 || math.Abs(l.at(1)-50) > 1e-9 {
+		t.Errorf("logarithmic: %+v", l)
+	}
+}
