@@ -15,7 +15,7 @@ import (
 // Event is what a caller asks to record.
 type Event struct {
 	Action  string                            // "delivery.received", "permit.decided": noun.verb
-	Actor   havre.Personal[string]            // account or body that acts; logged as a commitment
+	Actor   havre.Personal[string]            // account or body that acts; logged as a commitment. The zero value is the hub itself
 	Subject string                            // id of what is acted on: delivery, permit, run, snapshot; not personal
 	Facts   map[string]string                 // public facts: hashes, counts, states; not personal
 	Private map[string]havre.Personal[string] // personal facts, logged as commitments

@@ -82,7 +82,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	acknowledged := map[int64]string{}
-	for round := range 12 {
+	for round := range 8 {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childDir+"="+dir, childKey+"="+key)
 		child.Stderr = os.Stderr
@@ -98,7 +98,7 @@ func TestKilled(t *testing.T) {
 		if lines.Text() != "ready" {
 			t.Fatalf("the child says %q", lines.Text())
 		}
-		time.AfterFunc(time.Duration(113+round*37)*time.Millisecond, func() { _ = child.Process.Kill() })
+		time.AfterFunc(time.Duration(113+round*53)*time.Millisecond, func() { _ = child.Process.Kill() })
 		for lines.Scan() {
 			var at int64
 			var subject string

@@ -82,7 +82,11 @@ func TestRecord(t *testing.T) {
 	o := options()
 	l, dir := made(t, o)
 	for i := range 3 {
-		at, err := l.Record(t.Context(), event(i))
+		e := event(i)
+		if i == 2 {
+			e.Actor = havre.Personal[string]{} // the hub itself
+		}
+		at, err := l.Record(t.Context(), e)
 		if err != nil || at.Index != int64(i) {
 			t.Fatalf("entry %d got position %d, %v", i, at.Index, err)
 		}
@@ -133,7 +137,7 @@ func TestRecordRefuses(t *testing.T) {
 		"no action":         {Actor: actor},
 		"an action in caps": {Action: "Permit.Decided", Actor: actor},
 		"one word":          {Action: "permit", Actor: actor},
-		"no actor":          {Action: "permit.decided"},
+		"actor not UTF-8":   {Action: "permit.decided", Actor: havre.NewPersonal("\xff")},
 		"not UTF-8":         {Action: "permit.decided", Actor: actor, Subject: "\xff"},
 		"a fact not UTF-8":  {Action: "permit.decided", Actor: actor, Facts: map[string]string{"a": "\xff"}},
 		"private not UTF-8": {Action: "permit.decided", Actor: actor, Private: map[string]havre.Personal[string]{"a": havre.NewPersonal("\xff")}},

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,12 +55,16 @@ type pending struct {
 // draft turns an event into an entry without a time, and checks that it can be
 // logged.
 func draft(e Event) (*pending, error) {
-	if e.Actor.Reveal() == "" {
-		return nil, havre.E("audit.record", havre.Invalid, "the event "+e.Action+" names nobody who acts")
+	p := &pending{done: make(chan error, 1)}
+	p.entry = tlog.Entry{Action: e.Action, Subject: e.Subject, Facts: maps.Clone(e.Facts)}
+	if e.Actor.Reveal() != "" {
+		if !utf8.ValidString(e.Actor.Reveal()) {
+			return nil, havre.E("audit.record", havre.Invalid, "the actor of "+e.Action+" is not UTF-8")
+		}
+		actor := tlog.Commit(e.Actor)
+		p.entry.Actor = actor.Commitment
+		p.openings = append(p.openings, actor)
 	}
-	actor := tlog.Commit(e.Actor)
-	p := &pending{openings: []tlog.Opening{actor}, done: make(chan error, 1)}
-	p.entry = tlog.Entry{Action: e.Action, Actor: actor.Commitment, Subject: e.Subject, Facts: e.Facts}
 	if len(e.Private) > 0 {
 		p.entry.Commitments = make(map[string]string, len(e.Private))
 	}
@@ -150,8 +155,10 @@ func (l *Log) integrate(ctx context.Context, batch []*pending) error {
 	for _, p := range batch {
 		openings = append(openings, p.openings...)
 	}
-	if err := l.opts.Openings.Put(ctx, openings); err != nil {
-		return err
+	if len(openings) > 0 {
+		if err := l.opts.Openings.Put(ctx, openings); err != nil {
+			return err
+		}
 	}
 	l.last = now // even if only a part of the batch gets in
 	futures := make([]tessera.IndexFuture, len(batch))

@@ -61,7 +61,7 @@ func (s *Signer) Private() ed25519.PrivateKey { return s.k }
 func ParsePublicKey(s string) (PublicKey, error) {
 	b64, ok := strings.CutPrefix(strings.TrimSpace(s), keyPrefix)
 	b, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if !ok || err != nil || len(b) != ed25519.PublicKeySize {
+	if !ok || err != nil || len(b) != ed25519.PublicKeySize || base64.StdEncoding.EncodeToString(b) != b64 {
 		return PublicKey{}, havre.E("sign.key", havre.Invalid, "this is not a public key (havre-ed25519:...)")
 	}
 	return PublicKey{b}, nil
@@ -161,13 +161,32 @@ func Verify(envelope []byte, payloadType string, v any, keys ...PublicKey) (Publ
 	if err != nil {
 		return bad("the payload is not base64", err)
 	}
-	if c, err := jcs.Transform(payload); err != nil || !bytes.Equal(c, payload) {
-		return bad("the document is not in canonical form (RFC 8785)", err)
+	if again, err := assemble(payloadType, payload, signer, env.Signatures[0].Sig); err != nil || !bytes.Equal(again, envelope) {
+		return bad("the envelope is not in the one form that it may have", err)
 	}
 	if err := strict(payload, v); err != nil {
 		return bad("the document does not have the fields of its type", err)
 	}
+	// The decoder takes spaces, other cases of a name, missing fields and other
+	// spellings of a time: only what encodes back to the same bytes is read.
+	if c, err := Canonical(v); err != nil || !bytes.Equal(c, payload) {
+		return bad("the document is not in the canonical form (RFC 8785) of its type", err)
+	}
 	return signer, nil
+}
+
+// assemble gives the one envelope of a payload and its signature (base64).
+func assemble(payloadType string, payload []byte, signer PublicKey, sig string) ([]byte, error) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(sig)
+	if err != nil {
+		return nil, err
+	}
+	out, err := Canonical(dsse.Envelope{
+		PayloadType: payloadType,
+		Payload:     base64.StdEncoding.EncodeToString(payload),
+		Signatures:  []dsse.Signature{{KeyID: signer.ID(), Sig: base64.StdEncoding.EncodeToString(raw)}},
+	})
+	return append(out, '\n'), err
 }
 
 func signedBy(env *dsse.Envelope, keys []PublicKey) (PublicKey, error) {

@@ -27,7 +27,7 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 type Entry struct {
 	Time        time.Time         // UTC, microseconds; never before the time of the entry before it
 	Action      string            // "delivery.received": words of lower-case letters, digits, _ and -, joined by dots
-	Actor       string            // commitment to the account or body that acted
+	Actor       string            // commitment to the account or body that acted; "" is the hub itself
 	Subject     string            // what was acted on; not personal
 	Facts       map[string]string // public facts
 	Commitments map[string]string // commitments to personal facts, by name
@@ -109,8 +109,8 @@ func (e Entry) check() error {
 	if !actionRE.MatchString(e.Action) {
 		return invalid("an entry's action is noun.verb in lower case, not " + strconv.QuoteToASCII(e.Action))
 	}
-	if !commitmentRE.MatchString(e.Actor) {
-		return invalid("the entry " + e.Action + " names no actor by commitment")
+	if e.Actor != "" && !commitmentRE.MatchString(e.Actor) {
+		return invalid("the actor of the entry " + e.Action + " is not a commitment")
 	}
 	if y := e.Time.UTC().Year(); y < 1970 || y > 9999 {
 		return invalid("the entry " + e.Action + " has no proper time")
