@@ -16,6 +16,7 @@ import (
 
 	cdm "github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/holder/intake"
+	"github.com/havre-hub/havre/internal/holder/intake/delimited"
 )
 
 const batchRows = 8192
@@ -194,8 +195,8 @@ func (o *parquetRow) text(p printer, i int, t cdm.Type) []byte {
 	start := len(o.scratch)
 	o.scratch = p(o.scratch, i)
 	v := o.scratch[start:len(o.scratch):len(o.scratch)]
-	if needsCare(v) {
-		text, recoded, ok := utf8Text(v)
+	if delimited.NeedsCare(v) {
+		text, recoded, ok := delimited.UTF8(v)
 		if !ok {
 			o.row.Fault = intake.Encoding
 		}

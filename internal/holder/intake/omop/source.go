@@ -21,6 +21,7 @@ import (
 	cdm "github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/holder/intake"
+	"github.com/havre-hub/havre/internal/holder/intake/delimited"
 )
 
 // Source is an open OMOP CDM. Its methods are safe for concurrent use.
@@ -36,7 +37,7 @@ type Source struct {
 type reading struct {
 	entry  entry
 	layout layout
-	text   dialect // text files only
+	text   delimited.Dialect // text files only
 }
 
 // layout says where the values of a row come from.

@@ -3,9 +3,6 @@ package omop
 import (
 	"bytes"
 	"strconv"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
 
 	cdm "github.com/havre-hub/havre/internal/ground/omop"
 )
@@ -174,24 +171,4 @@ func (n *normaliser) compactDate(v []byte, after string) []byte {
 // isoDate says whether v begins like 2006-01-02; the calendar is not asked.
 func isoDate(v []byte) bool {
 	return len(v) >= 10 && v[4] == '-' && v[7] == '-' && digits(v[:4]) && digits(v[5:7]) && digits(v[8:10])
-}
-
-// utf8Text gives v as UTF-8: as it is, or read as Windows-1252 (recoded). It is
-// not ok if v is neither, or holds a NUL.
-func utf8Text(v []byte) (text []byte, recoded, ok bool) {
-	if bytes.IndexByte(v, 0) >= 0 {
-		return v, false, false
-	}
-	if utf8.Valid(v) {
-		return v, false, true
-	}
-	out := make([]byte, 0, len(v)+8)
-	for _, c := range v {
-		switch c {
-		case 0x81, 0x8d, 0x8f, 0x90, 0x9d: // no characters of Windows-1252
-			return v, false, false
-		}
-		out = utf8.AppendRune(out, charmap.Windows1252.DecodeByte(c))
-	}
-	return out, true, true
 }

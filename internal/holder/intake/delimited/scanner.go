@@ -1,4 +1,4 @@
-package omop
+package delimited
 
 import (
 	"bytes"
@@ -8,16 +8,25 @@ import (
 	"github.com/havre-hub/havre/internal/holder/intake"
 )
 
-// scanner cuts a text into records and values (RFC 4180), at the speed of
+const (
+	maxLine     = 64 << 20 // a longer line is no text file
+	maxQuoted   = 4 << 20  // a record whose quotes hold it open for longer is broken
+	firstBuffer = 256 << 10
+)
+
+// Scanner cuts a text into records and values (RFC 4180), at the speed of
 // memory where there are no quotes. A record that is broken costs its own
-// line and no more: the scanner goes on at the next line.
+// line and no more: the Scanner goes on at the next line.
 //
 // Leniences, none of which changes a well-formed file: lines may end in LF or
 // CRLF; empty lines are passed over; a quote inside a value that does not
 // begin with one is an ordinary character; and where the delimiter is a tab,
 // values are taken as they stand if the line has the right number of them, for
 // the vocabulary files of OHDSI are written without quoting.
-type scanner struct {
+//
+// The exported fields describe the record that Next read and are valid until
+// the next call.
+type Scanner struct {
 	r         io.Reader
 	delimiter byte
 	columns   int // values that a record must have; 0 takes any number
@@ -27,32 +36,33 @@ type scanner struct {
 	eof      bool
 	nextLine int64 // number of the line at from, from 1
 
-	line   int64 // where the record begins
-	fields [][]byte
-	raw    []byte // the record as it stands
-	fault  intake.Fault
-	odd    bool   // the record is not plain UTF-8
 	joined []byte // unquoted values that differ from their source
+
+	Line   int64        // where the record begins, from 1
+	Fields [][]byte     // its values, without quotes
+	Raw    []byte       // it, as it stands, without its line end
+	Fault  intake.Fault // why it is no row
+	Odd    bool         // it may hold bytes that are no UTF-8, or NUL: see UTF8
 }
 
 var errEndless = errors.New("the line does not end")
 
-func newScanner(r io.Reader, delimiter byte, columns int) *scanner {
-	return &scanner{r: r, delimiter: delimiter, columns: columns, buf: make([]byte, firstBuffer), nextLine: 1}
+// NewScanner reads records of that many values; 0 takes any number.
+func NewScanner(r io.Reader, delimiter byte, columns int) *Scanner {
+	return &Scanner{r: r, delimiter: delimiter, columns: columns, buf: make([]byte, firstBuffer), nextLine: 1}
 }
 
-// header reads the first record, whatever its number of values.
-func (s *scanner) header() (bool, error) {
+// Header reads the first record, whatever its number of values.
+func (s *Scanner) Header() (bool, error) {
 	columns := s.columns
 	s.columns = 0
-	ok, err := s.next()
+	ok, err := s.Next()
 	s.columns = columns
 	return ok, err
 }
 
-// next reads a record into line, fields, raw, fault and odd, which are valid
-// until the call after. It is not ok at the end.
-func (s *scanner) next() (bool, error) {
+// Next reads a record. It is not ok at the end.
+func (s *Scanner) Next() (bool, error) {
 	for {
 		end, err := s.lineEnd(0, maxLine)
 		if err != nil || end < 0 {
@@ -63,7 +73,7 @@ func (s *scanner) next() (bool, error) {
 			s.use(end, 1)
 			continue
 		}
-		s.line, s.fault, s.joined = s.nextLine, intake.NoFault, s.joined[:0]
+		s.Line, s.Fault, s.joined = s.nextLine, intake.NoFault, s.joined[:0]
 		if bytes.IndexByte(line, '"') < 0 || s.asItStands(line) {
 			if bytes.IndexByte(line, '"') < 0 {
 				s.split(line)
@@ -76,41 +86,41 @@ func (s *scanner) next() (bool, error) {
 }
 
 // take ends a record of that many lines; end is where its last line ends.
-func (s *scanner) take(raw []byte, end int, lines int64) {
-	s.raw, s.odd = raw, needsCare(raw)
-	if s.columns > 0 && len(s.fields) != s.columns && s.fault == intake.NoFault {
-		s.fault = intake.ColumnCount
+func (s *Scanner) take(raw []byte, end int, lines int64) {
+	s.Raw, s.Odd = raw, NeedsCare(raw)
+	if s.columns > 0 && len(s.Fields) != s.columns && s.Fault == intake.NoFault {
+		s.Fault = intake.ColumnCount
 	}
 	s.use(end, lines)
 }
 
-func (s *scanner) use(end int, lines int64) {
+func (s *Scanner) use(end int, lines int64) {
 	s.from += min(end+1, s.to-s.from) // the line end too, where there is one
 	s.nextLine += lines
 }
 
-func (s *scanner) split(line []byte) {
-	s.fields = s.fields[:0]
+func (s *Scanner) split(line []byte) {
+	s.Fields = s.Fields[:0]
 	start := 0
 	for i, c := range line {
 		if c == s.delimiter {
-			s.fields = append(s.fields, line[start:i])
+			s.Fields = append(s.Fields, line[start:i])
 			start = i + 1
 		}
 	}
-	s.fields = append(s.fields, line[start:])
+	s.Fields = append(s.Fields, line[start:])
 }
 
 // asItStands splits a line of a tab-delimited file without regard to quotes,
 // save those that enclose a whole value.
-func (s *scanner) asItStands(line []byte) bool {
+func (s *Scanner) asItStands(line []byte) bool {
 	if s.delimiter != '\t' || s.columns == 0 || bytes.Count(line, []byte{'\t'})+1 != s.columns {
 		return false
 	}
 	s.split(line)
-	for i, f := range s.fields {
+	for i, f := range s.Fields {
 		if n := len(f); n >= 2 && f[0] == '"' && f[n-1] == '"' && doubled(f[1:n-1]) {
-			s.fields[i] = s.unescape(f[1 : n-1])
+			s.Fields[i] = s.unescape(f[1 : n-1])
 		}
 	}
 	return true
@@ -128,8 +138,8 @@ func doubled(v []byte) bool {
 }
 
 // quoted reads a record whose first line, which ends at firstEnd, holds a quote.
-func (s *scanner) quoted(firstEnd int) error {
-	s.fields = s.fields[:0]
+func (s *Scanner) quoted(firstEnd int) error {
+	s.Fields = s.Fields[:0]
 	lines, at, end, from := int64(1), 0, firstEnd, s.from
 	for {
 		value, stop, ok, err := s.value(at, &end, &lines)
@@ -142,21 +152,21 @@ func (s *scanner) quoted(firstEnd int) error {
 		if !ok {
 			return s.brokenQuote(firstEnd)
 		}
-		s.fields = append(s.fields, value)
+		s.Fields = append(s.Fields, value)
 		if stop >= end || (stop == end-1 && s.buf[s.from+stop] == '\r') {
 			break
 		}
 		at = stop + 1
 	}
-	if lines > 1 && s.columns > 0 && len(s.fields) != s.columns {
+	if lines > 1 && s.columns > 0 && len(s.Fields) != s.columns {
 		return s.brokenQuote(firstEnd) // a stray quote swallowed lines that are records of their own
 	}
 	s.take(trimCR(s.buf[s.from:s.from+end]), end, lines)
 	return nil
 }
 
-func (s *scanner) brokenQuote(firstEnd int) error {
-	s.fields, s.fault = s.fields[:0], intake.Quote
+func (s *Scanner) brokenQuote(firstEnd int) error {
+	s.Fields, s.Fault = s.Fields[:0], intake.Quote
 	s.take(trimCR(s.buf[s.from:s.from+firstEnd]), firstEnd, 1)
 	return nil
 }
@@ -164,7 +174,7 @@ func (s *scanner) brokenQuote(firstEnd int) error {
 // value reads the value that begins at offset at and gives the offset of the
 // delimiter or line end that stops it. A quoted value may go on over lines: end
 // and lines then move on. It is not ok if its quote is broken.
-func (s *scanner) value(at int, end *int, lines *int64) (value []byte, stop int, ok bool, err error) {
+func (s *Scanner) value(at int, end *int, lines *int64) (value []byte, stop int, ok bool, err error) {
 	rest := s.buf[s.from+at : s.from+*end]
 	if len(rest) == 0 || rest[0] != '"' {
 		if i := bytes.IndexByte(rest, s.delimiter); i >= 0 {
@@ -210,7 +220,7 @@ func (s *scanner) value(at int, end *int, lines *int64) (value []byte, stop int,
 }
 
 // unescape turns doubled quotes into single ones.
-func (s *scanner) unescape(v []byte) []byte {
+func (s *Scanner) unescape(v []byte) []byte {
 	if bytes.IndexByte(v, '"') < 0 {
 		return v
 	}
@@ -227,7 +237,7 @@ func (s *scanner) unescape(v []byte) []byte {
 // lineEnd finds the end of the line that holds offset at, reading on as
 // needed; -1 if the text ends before at. Offsets count from s.from. It gives up
 // with errEndless when it would look further than limit.
-func (s *scanner) lineEnd(at, limit int) (int, error) {
+func (s *Scanner) lineEnd(at, limit int) (int, error) {
 	searched := at
 	for {
 		if s.from+searched < s.to {
@@ -253,7 +263,7 @@ func (s *scanner) lineEnd(at, limit int) (int, error) {
 
 // more reads on. The record being read moves to the front of the buffer, once
 // at most, which makes slices of it wrong: see quoted.
-func (s *scanner) more() error {
+func (s *Scanner) more() error {
 	if s.from > 0 {
 		s.to = copy(s.buf, s.buf[s.from:s.to])
 		s.from = 0
