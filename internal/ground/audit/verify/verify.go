@@ -111,7 +111,12 @@ func Folder(ctx context.Context, dir string, keys Keys, p havre.Progress) (*Repo
 		return nil, err
 	}
 	defer root.Close()
-	v := &folder{fsys: root.FS(), keys: keys, permits: map[string]*record.Permit{}, shown: map[string]int64{},
+	return Files(ctx, root.FS(), keys, p)
+}
+
+// Files is Folder over any file system.
+func Files(ctx context.Context, fsys fs.FS, keys Keys, p havre.Progress) (*Report, error) {
+	v := &folder{fsys: fsys, keys: keys, permits: map[string]*record.Permit{}, shown: map[string]int64{},
 		rep: &Report{Hub: keys.Hub, Fingerprint: keys.Fingerprint(), Checks: []Check{}, Notes: []string{}}}
 	if err := v.checkLog(ctx, p); err != nil {
 		return nil, err
