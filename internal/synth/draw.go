@@ -21,6 +21,16 @@ const (
 	forIdentity // + holder number
 )
 
+// New purposes are added at the end only: a renumbering would change every
+// population.
+const (
+	forSites purpose = forIdentity + holderCount + iota
+	forHousehold
+	forPairHousehold
+	forParent
+	forPairParent
+)
+
 // stream is a deterministic source of draws. Its own methods, not those of
 // rand.Rand, turn bits into values: they are part of the format of the output.
 type stream struct{ pcg rand.PCG }

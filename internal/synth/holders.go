@@ -48,13 +48,13 @@ var holders = [holderCount]holder{
 	hospitalNorth: {
 		name: "chu-nord", title: "University hospital of the North (synthetic)", firstID: 100_000_001, stride: 7_368_787,
 		rates: ErrorRates{NameLetters: 120, GivenLetters: 80, GivenMissing: 60, DayMonthSwapped: 60, BirthDateForced: 5, MarriedName: 200,
-			NIRMissing: 600, NIRMistyped: 100, NIRParent: 900, NIRTwin: 60, NIRFictive: 30, NIRProvisional: 250, Residence: 3000},
+			NIRMissing: 600, NIRMistyped: 100, NIRParent: 900, NIRTwin: 200, NIRFictive: 30, NIRProvisional: 250, Residence: 3000},
 		dirt: DirtRates{Placeholder: 3, Late: 4, Orphan: 2, Unknown: 25},
 	},
 	hospitalSouth: {
 		name: "chu-sud", title: "University hospital of the South (synthetic)", firstID: 9_000_000_001, stride: 5_915_587,
 		rates: ErrorRates{NameLetters: 220, GivenLetters: 150, GivenMissing: 120, DayMonthSwapped: 90, BirthDateForced: 15, MarriedName: 350,
-			NIRMissing: 1500, NIRMistyped: 200, NIRParent: 1600, NIRTwin: 100, NIRFictive: 40, NIRProvisional: 400, Residence: 4000},
+			NIRMissing: 1500, NIRMistyped: 200, NIRParent: 1600, NIRTwin: 300, NIRFictive: 40, NIRProvisional: 400, Residence: 4000},
 		dirt: DirtRates{Placeholder: 8, Late: 6, Orphan: 4, Unknown: 60},
 	},
 	payer: {

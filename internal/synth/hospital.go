@@ -2,7 +2,7 @@ package synth
 
 // Background care at hospitals: contacts in 100,000 person-years by age,
 // before scaling to the rows asked for.
-var contactRate = byAge{{2, 42_000}, {18, 20_000}, {40, 30_000}, {65, 38_000}, {80, 68_000}, {200, 80_000}}
+var contactRate = byAge{{2, 33_000}, {18, 16_000}, {40, 24_000}, {65, 30_000}, {80, 52_000}, {200, 62_000}}
 
 // recorded is how many of 10,000 bleeds lead to a hospital stay; the others
 // leave no trace in any file, in both arms alike.

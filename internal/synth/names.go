@@ -61,7 +61,7 @@ func rareNames(known ...[]string) []string {
 	const stride = 1_000_003 // a prime larger than total and no divisor of it
 	var rare []string
 	for k := range total {
-		i := k * stride % total
+		i := int(uint64(k) * stride % uint64(total))
 		middle := middles[i/len(heads)%len(middles)]
 		name := heads[i%len(heads)] + strings.TrimPrefix(middle, "-") + tails[i/len(heads)/len(middles)]
 		if !taken[name] {

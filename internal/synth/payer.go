@@ -2,7 +2,7 @@ package synth
 
 // Background care at the payer: visits to general practitioners in 100,000
 // person-years by age, before scaling to the rows asked for.
-var practiceRate = byAge{{5, 360_000}, {18, 190_000}, {40, 230_000}, {65, 320_000}, {80, 480_000}, {200, 560_000}}
+var practiceRate = byAge{{5, 275_000}, {18, 145_000}, {40, 175_000}, {65, 245_000}, {80, 370_000}, {200, 430_000}}
 
 // season is how much of the care of the busiest month a month sees, in percent.
 var season = [13]int{0, 100, 96, 90, 82, 76, 72, 62, 55, 74, 86, 92, 98}

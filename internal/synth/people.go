@@ -174,9 +174,9 @@ func (r *register) person(i int) person {
 // household draws the family name and home of a grown-up; twins share both.
 func (r *register) household(i int) (name string, home int) {
 	var s stream
-	s.start(r.seed, forTraits, 1<<40+i)
+	s.start(r.seed, forHousehold, i)
 	if r.twins(i) {
-		s.start(r.seed, forPair, 1<<40+i/2)
+		s.start(r.seed, forPairHousehold, i/2)
 	}
 	name = r.names.family(&s, r.places.isAbroad(int(r.place[i])))
 	if place := int(r.place[i]); place < r.places.communes && s.chance(4500) {
@@ -192,9 +192,9 @@ func (r *register) parent(i int) int {
 		return -1
 	}
 	var s stream
-	s.start(r.seed, forBirth, 1<<40+i)
+	s.start(r.seed, forParent, i)
 	if r.twins(i) {
-		s.start(r.seed, forPair, 2<<40+i/2)
+		s.start(r.seed, forPairParent, i/2)
 	}
 	for range 24 {
 		j := s.below(len(r.born))

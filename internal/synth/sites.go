@@ -7,7 +7,7 @@ import "fmt"
 // whom, and the description of the source.
 func (g *generator) sites(h int) []file {
 	var s stream
-	s.start(g.seed, forIdentity+holderCount, h)
+	s.start(g.seed, forSites, h)
 	location := file{name: "location"}
 	location.header("location_id,address_1,address_2,city,state,zip,county,location_source_value,country_concept_id,country_source_value,latitude,longitude")
 	for i, department := range g.places.departments {

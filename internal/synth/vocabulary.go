@@ -214,7 +214,7 @@ Surgery
   Cataract surgery | 16 55-110
   Hernia repair | 9
   Caesarean section | 7 F 18-44
-Care
+Other procedure of care
   Electrocardiogram | 70
   Physiotherapy session | 40
   Blood transfusion | 8
