@@ -1,0 +1,319 @@
+package warehouse
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/havre-hub/havre/internal/ground/omop"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/receive/ingest"
+)
+
+// HolderColumn is the column that the warehouse adds to every table: the small
+// number of the holder, so that (holder_id, primary key) is unique.
+const HolderColumn = "holder_id"
+
+// Want says which rows and columns of one table are wanted.
+type Want struct {
+	Table    string   // CDM table
+	Columns  []string // CDM columns in the order wanted; "holder_id" may be asked for too
+	Concepts []int64  // ascending; nil = all rows; else only rows whose main concept column (omop.Table.Concept) is among them
+}
+
+// batchRows is how many rows a batch has at most, unless a filter cut it.
+const batchRows = 64 << 10
+
+var arrowType = map[omop.Type]arrow.DataType{
+	omop.Integer: arrow.PrimitiveTypes.Int64, omop.Float: arrow.PrimitiveTypes.Float64, omop.Date: arrow.FixedWidthTypes.Date32,
+	omop.Datetime: &arrow.TimestampType{Unit: arrow.Microsecond}, omop.Text: arrow.BinaryTypes.String,
+}
+
+// Read gives the wanted rows of one bucket (ingest.Unbucketed for tables that are
+// not about persons): batches with exactly w.Columns in order, typed int64,
+// float64, date32, timestamp[us] without zone, or utf8. The caller releases
+// them. Rows come ordered by main concept, person and start date within each
+// segment, and in no order across segments.
+//
+// Of person, one row per person is given: that of the lowest holder number,
+// and of its latest delivery. Observation periods of a person for whom several
+// holders have some are united where they overlap or touch; those of a person
+// known to one holder stay as delivered.
+//
+// Errors: Invalid (no such table, column or bucket), Tampered, KeyUnavailable,
+// those of the store, and the context's own.
+func (s *Snapshot) Read(ctx context.Context, bucket int, w Want) ([]arrow.RecordBatch, error) {
+	t, err := s.check(bucket, w)
+	if err != nil {
+		return nil, err
+	}
+	if t.Name == "person" || t.Name == "observation_period" {
+		return s.readResolved(ctx, bucket, t, w)
+	}
+	return s.readAll(ctx, bucket, t, w)
+}
+
+func (s *Snapshot) check(bucket int, w Want) (omop.Table, error) {
+	bad := func(what string) (omop.Table, error) {
+		return omop.Table{}, havre.E("warehouse.read", havre.Invalid, what)
+	}
+	t, ok := omop.Lookup(w.Table)
+	if !ok {
+		return bad("there is no table " + strconv.Quote(w.Table) + " in CDM " + omop.Version)
+	}
+	if t.PersonLevel && (bucket < 0 || bucket >= s.manifest.Buckets) || !t.PersonLevel && bucket != ingest.Unbucketed {
+		return bad("the table " + t.Name + " has no bucket " + strconv.Itoa(bucket))
+	}
+	if len(w.Columns) == 0 {
+		return bad("no column of " + t.Name + " is asked for")
+	}
+	for i, c := range w.Columns {
+		if _, ok := columnType(t, c); !ok {
+			return bad("the table " + t.Name + " has no column " + strconv.Quote(c) + " in the warehouse")
+		}
+		if slices.Contains(w.Columns[:i], c) {
+			return bad("the column " + c + " is asked for twice")
+		}
+	}
+	if w.Concepts != nil && t.Concept == "" {
+		return bad("the table " + t.Name + " has no main concept to choose rows by")
+	}
+	if !slices.IsSorted(w.Concepts) {
+		return bad("the wanted concepts are not in ascending order")
+	}
+	return t, nil
+}
+
+func columnType(t omop.Table, name string) (arrow.DataType, bool) {
+	if name == HolderColumn {
+		return arrow.PrimitiveTypes.Int64, true
+	}
+	f, ok := t.Field(name)
+	return arrowType[f.Type], ok && !f.Identifying
+}
+
+func schemaOf(t omop.Table, columns []string) *arrow.Schema {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		dt, _ := columnType(t, c)
+		fields[i] = arrow.Field{Name: c, Type: dt, Nullable: true}
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// readAll reads every segment of the bucket as it is.
+func (s *Snapshot) readAll(ctx context.Context, bucket int, t omop.Table, w Want) (out []arrow.RecordBatch, err error) {
+	for _, e := range s.segments[t.Name][bucket] {
+		got, err := s.readSegment(ctx, e, t, w)
+		out = append(out, got...)
+		if err != nil {
+			releaseAll(out)
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func releaseAll(batches []arrow.RecordBatch) {
+	for _, b := range batches {
+		b.Release()
+	}
+}
+
+// readSegment reads the row groups that may hold a wanted concept and cuts
+// them to the rows that do.
+func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
+	src := s.w.cache.get(s.w.c.Store, e)
+	if err := src.open(ctx, s.w.c.Keys.Open); err != nil {
+		return nil, err
+	}
+	columns := w.Columns
+	if w.Concepts != nil && !slices.Contains(columns, t.Concept) {
+		columns = append(slices.Clone(columns), t.Concept)
+	}
+	indices := make([]int, len(columns))
+	for i, c := range columns {
+		if indices[i] = src.meta.Schema.ColumnIndexByName(c); indices[i] < 0 {
+			return nil, src.damaged("it has no column "+c, nil)
+		}
+	}
+	var groups []int
+	var ranges [][2]int64
+	for g := range src.meta.NumRowGroups() {
+		rg := src.meta.RowGroup(g)
+		if w.Concepts != nil && !mayHold(rg, src.meta.Schema.ColumnIndexByName(t.Concept), w.Concepts) {
+			continue
+		}
+		groups = append(groups, g)
+		for _, i := range indices {
+			c, err := rg.ColumnChunk(i)
+			if err != nil {
+				return nil, src.damaged("a column chunk is unreadable", err)
+			}
+			off := c.DataPageOffset()
+			if c.HasDictionaryPage() {
+				off = min(off, c.DictionaryPageOffset())
+			}
+			ranges = append(ranges, [2]int64{off, c.TotalCompressedSize()})
+		}
+	}
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	pf, err := src.parquet(ctx, ranges)
+	if err != nil {
+		return nil, err
+	}
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, src.damaged("it is not Parquet", err)
+	}
+	sorted := slices.Clone(indices)
+	slices.Sort(sorted)
+	table, err := fr.ReadRowGroups(ctx, sorted, groups)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, src.damaged("its rows cannot be read", err)
+	}
+	defer table.Release()
+	return cut(table, schemaOf(t, columns), t.Concept, w)
+}
+
+// mayHold says, by its statistics, whether a row group can hold one of the
+// concepts, which ascend.
+func mayHold(rg *metadata.RowGroupMetaData, column int, concepts []int64) bool {
+	c, err := rg.ColumnChunk(column)
+	if err != nil {
+		return true
+	}
+	stats, err := c.Statistics()
+	if err != nil || stats == nil {
+		return true
+	}
+	if !stats.HasMinMax() {
+		return stats.NullCount() < rg.NumRows()
+	}
+	n, ok := stats.(*metadata.Int64Statistics)
+	if !ok {
+		return true
+	}
+	i := sort.Search(len(concepts), func(i int) bool { return concepts[i] >= n.Min() })
+	return i < len(concepts) && concepts[i] <= n.Max()
+}
+
+// cut turns a table as read from Parquet into batches of the schema, without
+// the rows of other concepts.
+func cut(table arrow.Table, schema *arrow.Schema, concept string, w Want) ([]arrow.RecordBatch, error) {
+	tr := array.NewTableReader(table, batchRows)
+	defer tr.Release()
+	var out []arrow.RecordBatch
+	for tr.Next() {
+		raw := tr.RecordBatch()
+		cols := make([]arrow.Array, schema.NumFields())
+		for i, f := range schema.Fields() {
+			at := raw.Schema().FieldIndices(f.Name)
+			if len(at) != 1 || !arrow.TypeEqual(raw.Column(at[0]).DataType(), f.Type) {
+				releaseAll(out)
+				return nil, havre.E("warehouse.read", havre.Tampered, "a segment's column "+f.Name+" is not of the type "+f.Type.String())
+			}
+			cols[i] = raw.Column(at[0])
+		}
+		batch := array.NewRecordBatch(schema, cols, raw.NumRows())
+		if w.Concepts == nil {
+			out = append(out, batch)
+			continue
+		}
+		at := schema.FieldIndices(concept)[0]
+		kept, err := pick(batch, matching(batch.Column(at).(*array.Int64), w.Concepts))
+		batch.Release()
+		if err != nil {
+			releaseAll(out)
+			return nil, err
+		}
+		if kept != nil {
+			out = append(out, only(kept, len(w.Columns)))
+		}
+	}
+	if err := tr.Err(); err != nil {
+		releaseAll(out)
+		return nil, havre.E("warehouse.read", havre.Internal, "rows could not be put into batches").Wrap(err)
+	}
+	return out, nil
+}
+
+// run is the rows [lo, hi) of a batch.
+type run struct{ lo, hi int64 }
+
+// matching gives the runs of rows whose concept is wanted. Rows are sorted by
+// concept, so runs are as few as the wanted concepts.
+func matching(column *array.Int64, concepts []int64) (runs []run) {
+	values := column.Int64Values()
+	last, match := int64(0), false
+	for i, v := range values {
+		if i == 0 || v != last {
+			_, match = slices.BinarySearch(concepts, v)
+			last = v
+		}
+		if !match || column.IsNull(i) {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1].hi == int64(i) {
+			runs[n-1].hi++
+		} else {
+			runs = append(runs, run{int64(i), int64(i) + 1})
+		}
+	}
+	return runs
+}
+
+// pick gives the rows of some runs as one batch, without copying where it is
+// one run; nil if there is none.
+func pick(batch arrow.RecordBatch, runs []run) (arrow.RecordBatch, error) {
+	switch len(runs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return batch.NewSlice(runs[0].lo, runs[0].hi), nil
+	}
+	cols := make([]arrow.Array, batch.NumCols())
+	defer func() {
+		for _, c := range cols {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i := range cols {
+		pieces := make([]arrow.Array, len(runs))
+		for j, r := range runs {
+			pieces[j] = array.NewSlice(batch.Column(i), r.lo, r.hi)
+		}
+		c, err := array.Concatenate(pieces, memory.DefaultAllocator)
+		for _, p := range pieces {
+			p.Release()
+		}
+		if err != nil {
+			return nil, havre.E("warehouse.read", havre.Internal, "rows could not be joined").Wrap(err)
+		}
+		cols[i] = c
+	}
+	return array.NewRecordBatch(batch.Schema(), cols, int64(cols[0].Len())), nil
+}
+
+// only keeps the first n columns of a batch, which it takes over.
+func only(batch arrow.RecordBatch, n int) arrow.RecordBatch {
+	if int(batch.NumCols()) == n {
+		return batch
+	}
+	defer batch.Release()
+	return array.NewRecordBatch(arrow.NewSchema(batch.Schema().Fields()[:n], nil), batch.Columns()[:n], batch.NumRows())
+}

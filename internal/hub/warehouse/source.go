@@ -1,0 +1,178 @@
+package warehouse
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
+
+	"github.com/havre-hub/havre/internal/ground/blob"
+	"github.com/havre-hub/havre/internal/ground/seal"
+	"github.com/havre-hub/havre/internal/havre"
+)
+
+// Ciphertext is fetched in blocks of blockSize. An object no longer than
+// wholeSize is fetched whole at once: below that, the further answers that
+// ranges need cost more than the bytes they save (BenchmarkFetch).
+const (
+	blockSize = 256 << 10
+	wholeSize = 2 << 20
+)
+
+// Sizes of the age v1 payload: chunks of 64 KiB, each with a tag of 16 bytes.
+const (
+	chunkPlain  = 64 << 10
+	chunkSealed = chunkPlain + 16
+)
+
+// source is one sealed segment, opened for random access. Blocks of ciphertext
+// are fetched before they are read and stay; plaintext is made at each read.
+// Safe for concurrent use.
+type source struct {
+	store blob.Store
+	entry Segment
+	grown func(*source, int64) // told how many bytes were fetched
+
+	mu     sync.RWMutex // guards all below
+	blocks map[int64][]byte
+	plain  io.ReaderAt
+	meta   *metadata.FileMetaData
+}
+
+// open fetches and checks the head, and reads the Parquet footer.
+func (s *source) open(ctx context.Context, keys []*seal.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta != nil {
+		return nil
+	}
+	e := s.entry
+	tail := max(0, e.Size-2*chunkSealed) // the last chunk, whose tag proves the length, and most footers
+	if err := s.fetch(ctx, [2]int64{0, e.Head}, [2]int64{tail, e.Size}); err != nil {
+		return err
+	}
+	head := make([]byte, e.Head)
+	if _, err := (ciphertext{s}).ReadAt(head, 0); err != nil {
+		return s.damaged("its head is missing", err)
+	}
+	if sum(head) != e.HeadSHA {
+		return s.damaged("it is not the object that the snapshot names", nil)
+	}
+	plain, size, err := seal.OpenAt(ciphertext{s}, e.Size, keys...)
+	if err != nil {
+		return havre.E("warehouse.open", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
+	}
+	if size != e.Plain {
+		return s.damaged("its length is not what the snapshot says", nil)
+	}
+	var end [8]byte
+	if _, err := plain.ReadAt(end[:], size-8); err != nil && err != io.EOF {
+		return s.damaged("its footer cannot be read", err)
+	}
+	footer := int64(binary.LittleEndian.Uint32(end[:])) + 8
+	if footer > size {
+		return s.damaged("its footer is longer than it is", nil)
+	}
+	if err := s.fetch(ctx, s.sealed(size-footer, footer)); err != nil {
+		return err
+	}
+	r, err := file.NewParquetReader(io.NewSectionReader(plain, 0, size))
+	if err != nil {
+		return s.damaged("it is not Parquet", err)
+	}
+	s.plain, s.meta = plain, r.MetaData()
+	return nil
+}
+
+func (s *source) damaged(what string, err error) error {
+	return havre.E("warehouse.open", havre.Tampered, "segment "+s.entry.Object+": "+what).
+		WithHint("havre fsck lists all that is damaged; restore the object from a copy of the store").Wrap(err)
+}
+
+// sealed gives the range of ciphertext that holds n bytes of plaintext at off.
+func (s *source) sealed(off, n int64) [2]int64 {
+	first, last := off/chunkPlain, (off+max(n, 1)-1)/chunkPlain
+	return [2]int64{s.entry.Head + first*chunkSealed, min(s.entry.Head+(last+1)*chunkSealed, s.entry.Size)}
+}
+
+// parquet gives a reader whose chunks at the given plaintext ranges (offset
+// and length) are fetched. Other chunks cannot be read through it.
+func (s *source) parquet(ctx context.Context, ranges [][2]int64) (*file.Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sealed := make([][2]int64, len(ranges))
+	for i, r := range ranges {
+		sealed[i] = s.sealed(r[0], r[1])
+	}
+	if err := s.fetch(ctx, sealed...); err != nil {
+		return nil, err
+	}
+	r, err := file.NewParquetReader(io.NewSectionReader(s.plain, 0, s.entry.Plain), file.WithMetadata(s.meta))
+	if err != nil {
+		return nil, s.damaged("it is not Parquet", err)
+	}
+	return r, nil
+}
+
+// fetch gets the blocks of some ranges of ciphertext that are not here yet,
+// neighbours in one request. The caller holds mu.
+func (s *source) fetch(ctx context.Context, ranges ...[2]int64) error {
+	last := (s.entry.Size - 1) / blockSize
+	want := make(map[int64]bool)
+	for _, r := range ranges {
+		for b := r[0] / blockSize; b <= min((r[1]-1)/blockSize, last); b++ {
+			want[b] = s.blocks[b] == nil
+		}
+	}
+	if s.entry.Size <= wholeSize && len(s.blocks) == 0 {
+		for b := range last + 1 {
+			want[b] = true
+		}
+	}
+	for b := int64(0); b <= last; b++ {
+		if !want[b] {
+			continue
+		}
+		end := b
+		for want[end+1] {
+			end++
+		}
+		off := b * blockSize
+		n := min((end+1)*blockSize, s.entry.Size) - off
+		data, err := s.store.Get(ctx, s.entry.Object, off, n)
+		if err != nil {
+			return err
+		}
+		if int64(len(data)) != n {
+			return s.damaged("the store gave fewer bytes than were asked for", nil)
+		}
+		for i := b; i <= end; i++ {
+			lo := (i - b) * blockSize
+			s.blocks[i] = data[lo:min(lo+blockSize, n)]
+		}
+		s.grown(s, n)
+		b = end
+	}
+	return nil
+}
+
+// ciphertext reads what was fetched; the seal reads through it.
+type ciphertext struct{ s *source }
+
+func (c ciphertext) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) && off < c.s.entry.Size {
+		b := c.s.blocks[off/blockSize]
+		if b == nil {
+			return n, havre.E("warehouse.open", havre.Internal, "a block of "+c.s.entry.Object+" was read before it was fetched")
+		}
+		k := copy(p[n:], b[off%blockSize:])
+		n, off = n+k, off+int64(k)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,173 @@
+package warehouse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/havre-hub/havre/internal/ground/blob"
+	"github.com/havre-hub/havre/internal/ground/duck"
+	"github.com/havre-hub/havre/internal/ground/omop"
+	"github.com/havre-hub/havre/internal/ground/seal"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/receive/ingest"
+)
+
+// OpenSQL opens tables of a snapshot for SQL: a private DuckDB session with one
+// view per table, named like it, over the chosen buckets (nil = all; tables
+// that are not about persons are opened whole). The views hold what Read gives,
+// with all columns and holder_id. Plaintext lives in anonymous memory, as
+// large as the Parquet of what is opened, until the session is closed.
+//
+// The session does not know any permit, and its SQL can name every memory file
+// in it: text that people write must be checked before.
+func (s *Snapshot) OpenSQL(ctx context.Context, tables []string, buckets []int, o duck.Options) (*duck.Session, error) {
+	if buckets == nil {
+		for b := range s.manifest.Buckets {
+			buckets = append(buckets, b)
+		}
+	}
+	pieces := map[string][]piece{}
+	o.Files = 0
+	for _, name := range tables {
+		t, ok := omop.Lookup(name)
+		if !ok {
+			return nil, havre.E("warehouse.sql", havre.Invalid, fmt.Sprintf("there is no table %q in CDM %s", name, omop.Version))
+		}
+		pieces[name] = s.pieces(t, buckets)
+		o.Files += len(pieces[name])
+	}
+	db, err := duck.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range tables {
+		if err := s.view(ctx, db, name, pieces[name]); err != nil {
+			_ = db.Close()
+			return nil, err
+		}
+	}
+	return db, nil
+}
+
+// piece is one memory file to be: a segment as it is, or a bucket of a table
+// whose rows are settled between holders first.
+type piece struct {
+	segment *Segment
+	bucket  int
+}
+
+func (s *Snapshot) pieces(t omop.Table, buckets []int) (out []piece) {
+	if !t.PersonLevel {
+		buckets = []int{ingest.Unbucketed}
+	}
+	for _, b := range buckets {
+		list := s.segments[t.Name][b]
+		if len(list) > 0 && (t.Name == "person" || t.Name == "observation_period") {
+			out = append(out, piece{bucket: b})
+			continue
+		}
+		for i := range list {
+			out = append(out, piece{segment: &list[i], bucket: b})
+		}
+	}
+	return out
+}
+
+// view loads the pieces of a table, some at a time, and names them.
+func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, pieces []piece) error {
+	t, _ := omop.Lookup(table)
+	columns := []string{HolderColumn}
+	for _, f := range t.Fields {
+		if !f.Identifying {
+			columns = append(columns, f.Name)
+		}
+	}
+	paths := make([]string, len(pieces))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for i, p := range pieces {
+		g.Go(func() error {
+			data, err := s.plaintext(ctx, t, columns, p)
+			if err != nil {
+				return err
+			}
+			f, err := db.Load(data)
+			if err != nil {
+				return err
+			}
+			paths[i] = duck.Quote(f.Path())
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	from := "read_parquet([" + strings.Join(paths, ", ") + "])"
+	if len(paths) == 0 { // a view of no rows, with its columns
+		var empty []string
+		for _, c := range columns {
+			dt, _ := columnType(t, c)
+			empty = append(empty, "NULL::"+duckType[dt.ID()]+" AS "+duck.Name(c))
+		}
+		from = "(SELECT " + strings.Join(empty, ", ") + " WHERE false)"
+	}
+	_, err := db.Exec(ctx, "CREATE VIEW "+duck.Name(table)+" AS SELECT * FROM "+from)
+	return err
+}
+
+var duckType = map[arrow.Type]string{
+	arrow.INT64: "BIGINT", arrow.FLOAT64: "DOUBLE", arrow.DATE32: "DATE", arrow.TIMESTAMP: "TIMESTAMP", arrow.STRING: "VARCHAR",
+}
+
+func (s *Snapshot) plaintext(ctx context.Context, t omop.Table, columns []string, p piece) ([]byte, error) {
+	if p.segment != nil {
+		return s.w.openWhole(ctx, *p.segment)
+	}
+	batches, err := s.Read(ctx, p.bucket, Want{Table: t.Name, Columns: columns})
+	if err != nil {
+		return nil, err
+	}
+	defer releaseAll(batches)
+	var buf bytes.Buffer
+	fw, err := pqarrow.NewFileWriter(schemaOf(t, columns), &buf, parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Snappy)), pqarrow.DefaultWriterProps())
+	for _, b := range batches {
+		if err == nil {
+			err = fw.Write(b)
+		}
+	}
+	if err == nil {
+		err = fw.Close()
+	}
+	if err != nil {
+		return nil, havre.E("warehouse.sql", havre.Internal, "settled rows of "+t.Name+" could not be written").Wrap(err)
+	}
+	return buf.Bytes(), nil
+}
+
+// openWhole fetches a segment and gives its plaintext, with every hash checked.
+func (w *Warehouse) openWhole(ctx context.Context, e Segment) ([]byte, error) {
+	ciphertext, err := blob.GetAll(ctx, w.c.Store, e.Object)
+	if err != nil {
+		return nil, err
+	}
+	damaged := (&source{entry: e}).damaged
+	if objectName("segment", ciphertext) != e.Object {
+		return nil, damaged("its bytes are not those that its name promises", nil)
+	}
+	plain, err := seal.Open(ciphertext, w.c.Keys.Open...)
+	if err != nil {
+		return nil, havre.E("warehouse.open", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
+	}
+	if sum(plain) != e.PlainSHA {
+		return nil, damaged("its plaintext is not what the snapshot says", nil)
+	}
+	return plain, nil
+}
