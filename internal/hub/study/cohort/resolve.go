@@ -1,0 +1,175 @@
+package cohort
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/havre-hub/havre/internal/ground/omop"
+)
+
+// resolve gives the concepts of each set, ascending and distinct, by the rules
+// of circe-be's ConceptSetExpressionQueryBuilder:
+//   - a concept that is named counts if the vocabulary has it, valid or not;
+//   - a descendant counts if the vocabulary has it and it is valid;
+//   - with "mapped", whatever maps to one of these counts too;
+//   - what the excluded items give in the same way is taken away.
+func resolve(ctx context.Context, v omop.Vocabulary, sets []ConceptSet) ([][]int64, error) {
+	var parts []part // two for each set: included and excluded
+	for _, s := range sets {
+		parts = append(parts, newPart(s, false), newPart(s, true))
+	}
+	if err := descend(ctx, v, parts); err != nil {
+		return nil, err
+	}
+	var mentioned []int64
+	for _, p := range parts {
+		mentioned = append(append(mentioned, p.all.named...), p.all.below...)
+	}
+	known, err := v.Concepts(ctx, distinct(mentioned))
+	if err != nil {
+		return nil, err
+	}
+	valid := make(map[int64]bool, len(known)) // absent: not in the vocabulary
+	for _, c := range known {
+		valid[c.ID] = c.Invalid == ""
+	}
+	if err := mapTo(ctx, v, parts, valid); err != nil {
+		return nil, err
+	}
+	out := make([][]int64, len(sets))
+	for i := range sets {
+		out[i] = without(parts[2*i].concepts(valid), parts[2*i+1].concepts(valid))
+	}
+	return out, nil
+}
+
+// part is one side of a concept set, included or excluded.
+type part struct {
+	all    side
+	mapped side // those of its items that also ask for mapped concepts
+	maps   []int64
+}
+
+type side struct {
+	named     []int64
+	ancestors []int64
+	below     []int64 // the descendants of ancestors
+}
+
+func newPart(s ConceptSet, excluded bool) part {
+	var p part
+	for _, item := range s.Items {
+		if item.Excluded != excluded {
+			continue
+		}
+		p.all.add(item)
+		if item.Mapped {
+			p.mapped.add(item)
+		}
+	}
+	return p
+}
+
+func (s *side) add(item ConceptItem) {
+	s.named = append(s.named, item.Concept)
+	if item.Descendants {
+		s.ancestors = append(s.ancestors, item.Concept)
+	}
+}
+
+// concepts gives what a side names and what lies below it.
+func (s *side) concepts(valid map[int64]bool) []int64 {
+	var out []int64
+	for _, id := range s.named {
+		if _, known := valid[id]; known {
+			out = append(out, id)
+		}
+	}
+	for _, id := range s.below {
+		if valid[id] {
+			out = append(out, id)
+		}
+	}
+	return distinct(out)
+}
+
+func (p *part) concepts(valid map[int64]bool) []int64 {
+	return distinct(append(p.all.concepts(valid), p.maps...))
+}
+
+// descend asks for the descendants of every side, equal questions once.
+func descend(ctx context.Context, v omop.Vocabulary, parts []part) error {
+	answers := map[string][]int64{}
+	var questions [][]int64
+	for i := range parts {
+		for _, s := range []*side{&parts[i].all, &parts[i].mapped} {
+			s.ancestors = distinct(s.ancestors)
+			if _, asked := answers[keyOf(s.ancestors)]; !asked && len(s.ancestors) > 0 {
+				answers[keyOf(s.ancestors)] = nil
+				questions = append(questions, s.ancestors)
+			}
+		}
+	}
+	found, err := ask(ctx, questions, v.Descendants)
+	if err != nil {
+		return err
+	}
+	for i, q := range questions {
+		answers[keyOf(q)] = found[i]
+	}
+	for i := range parts {
+		for _, s := range []*side{&parts[i].all, &parts[i].mapped} {
+			s.below = answers[keyOf(s.ancestors)]
+		}
+	}
+	return nil
+}
+
+func mapTo(ctx context.Context, v omop.Vocabulary, parts []part, valid map[int64]bool) error {
+	var questions [][]int64
+	var askers []*part
+	for i := range parts {
+		if targets := parts[i].mapped.concepts(valid); len(targets) > 0 {
+			questions, askers = append(questions, targets), append(askers, &parts[i])
+		}
+	}
+	found, err := ask(ctx, questions, v.Mapped)
+	for i := range found {
+		askers[i].maps = found[i]
+	}
+	return err
+}
+
+// ask puts questions to the vocabulary, several at a time.
+func ask(ctx context.Context, questions [][]int64, answer func(context.Context, []int64) ([]int64, error)) ([][]int64, error) {
+	out := make([][]int64, len(questions))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, q := range questions {
+		g.Go(func() (err error) {
+			out[i], err = answer(ctx, q)
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+func distinct(ids []int64) []int64 {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// without gives the members of a that are not in b; both are ascending.
+func without(a, b []int64) []int64 {
+	return slices.DeleteFunc(a, func(id int64) bool {
+		_, out := slices.BinarySearch(b, id)
+		return out
+	})
+}
+
+// keyOf makes a map key of a list of ids.
+func keyOf(ids []int64) string { return fmt.Sprint(ids) }

@@ -1,0 +1,144 @@
+package study
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/havre-hub/havre/internal/hub/study/cohort"
+)
+
+// Definition is a study: named cohorts and what to count over them. Make one
+// with Parse or by hand, then Check it.
+type Definition struct {
+	Name        string   `json:"name"`
+	Title       string   `json:"title,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Cohorts     []Cohort `json:"cohorts"` // by name
+	Analyses    []Spec   `json:"analyses"`
+}
+
+// Cohort is one named cohort. Circe is its definition as ATLAS exports it.
+type Cohort struct {
+	Name  string          `json:"name"`
+	Circe json.RawMessage `json:"circe"`
+}
+
+// Spec is one entry of the list of analyses. Which fields count is decided
+// by Kind; docs/reference/study.md describes each.
+type Spec struct {
+	Name  string       `json:"name"` // of the output
+	Title string       `json:"title,omitempty"`
+	Kind  AnalysisKind `json:"kind"`
+
+	Cohort     string `json:"cohort,omitempty"` // counts, observation, records, concepts
+	Target     string `json:"target,omitempty"` // incidence, rate_ratio
+	Comparator string `json:"comparator,omitempty"`
+	Outcome    string `json:"outcome,omitempty"`
+
+	By       []string `json:"by,omitempty"`        // dimensions
+	AgeBands []int    `json:"age_bands,omitempty"` // lower bounds, the first is 0; nil for ten-year bands to 90+
+	NoTotals bool     `json:"no_totals,omitempty"`
+
+	TimeAtRisk  TimeAtRisk `json:"time_at_risk,omitzero"`
+	CleanWindow int        `json:"clean_window,omitempty"` // days, or Ever
+
+	Tables []string `json:"tables,omitempty"` // records: the tables to count
+	Table  string   `json:"table,omitempty"`  // concepts: the table to look into
+	Top    int      `json:"top,omitempty"`    // concepts: how many to show
+}
+
+// AnalysisKind is a kind of analysis.
+type AnalysisKind string
+
+// The kinds that exist.
+const (
+	KindCounts      AnalysisKind = "counts"      // persons of a cohort by their traits at entry
+	KindIncidence   AnalysisKind = "incidence"   // events over person-years
+	KindRateRatio   AnalysisKind = "rate_ratio"  // of two cohorts
+	KindObservation AnalysisKind = "observation" // persons under observation by calendar year
+	KindRecords     AnalysisKind = "records"     // records and persons by table
+	KindConcepts    AnalysisKind = "concepts"    // the concepts of a table that most persons have
+)
+
+// The dimensions that persons can be counted by.
+const (
+	BySex         = "sex"
+	ByAgeBand     = "age_band"
+	ByYear        = "year"
+	ByBirthDecade = "birth_decade"
+)
+
+// TimeAtRisk is the span in which an outcome counts, in days after the first
+// day of a target period (day 0), both ends included. It never reaches past
+// the observation period in which that day lies.
+type TimeAtRisk struct {
+	Start     int  `json:"start"`
+	End       int  `json:"end"`
+	CohortEnd bool `json:"cohort_end,omitempty"` // End is counted from the last day of the target period
+}
+
+// Ever as a clean window: a person is at risk until the first outcome only.
+const Ever = -1
+
+// Needs lists the tables and columns that the study reads, by table, so that a
+// permit can be checked before anything runs. The definition must be checked.
+func (d *Definition) Needs() ([]cohort.Need, error) {
+	definitions, err := d.parseCohorts()
+	if err != nil {
+		return nil, err
+	}
+	needs := cohort.Needs(definitions, true)
+	for i := range d.Analyses {
+		needs = append(needs, d.Analyses[i].needs()...)
+	}
+	return mergeNeeds(needs), nil
+}
+
+func mergeNeeds(needs []cohort.Need) []cohort.Need {
+	slices.SortStableFunc(needs, func(a, b cohort.Need) int {
+		if a.Table < b.Table {
+			return -1
+		}
+		if a.Table > b.Table {
+			return 1
+		}
+		return 0
+	})
+	var out []cohort.Need
+	for _, n := range needs {
+		if len(out) == 0 || out[len(out)-1].Table != n.Table {
+			out = append(out, cohort.Need{Table: n.Table})
+		}
+		last := &out[len(out)-1]
+		for _, c := range n.Columns {
+			if !slices.Contains(last.Columns, c) {
+				last.Columns = append(last.Columns, c)
+			}
+		}
+	}
+	return out
+}
+
+// parseCohorts parses the cohorts in order.
+func (d *Definition) parseCohorts() ([]*cohort.Definition, error) {
+	out := make([]*cohort.Definition, len(d.Cohorts))
+	for i, c := range d.Cohorts {
+		var err error
+		if out[i], err = cohort.Parse(c.Circe); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Digest is the SHA-256, in hex, of everything that the definition says.
+func (d *Definition) Digest() string {
+	b, err := json.Marshal(d)
+	if err != nil { // a cohort that is not JSON: Check has refused it
+		b = []byte(err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

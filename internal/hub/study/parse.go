@@ -1,0 +1,197 @@
+package study
+
+import (
+	"bytes"
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/havre-hub/havre/internal/havre"
+)
+
+// Parse reads a study.yaml and checks it. open gives the bytes of a cohort
+// file that the study names, by a path relative to the study's folder that
+// never leaves it. The error lists everything that is wrong, with line and
+// column.
+func Parse(data []byte, open func(name string) ([]byte, error)) (*Definition, error) {
+	root, err := parseYAML(data)
+	if err != nil {
+		return nil, err
+	}
+	p := yamlStudy{open: open, places: places{}}
+	p.study(root)
+	p.check(&p.d, p.places)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return &p.d, nil
+}
+
+type yamlStudy struct {
+	problems
+	d      Definition
+	open   func(string) ([]byte, error)
+	places places
+}
+
+// places says where in the file a part of the study stands, for messages. The
+// key is a name such as "cohort drug-a" or "analysis 2".
+type places map[string]ast.Node
+
+func (p *yamlStudy) study(root ast.Node) {
+	known := []string{"name", "title", "description", "cohorts", "analyses"}
+	p.places["study"] = root
+	p.fields(root, "a study", known, func(key string, at, v ast.Node) {
+		switch key {
+		case "name":
+			p.d.Name = p.text(v)
+			p.places["name"] = v
+		case "title":
+			p.d.Title = p.text(v)
+		case "description":
+			p.d.Description = p.text(v)
+		case "cohorts":
+			p.fields(v, "the list of cohorts", nil, p.cohort)
+		case "analyses":
+			p.items(v, p.analysis)
+		}
+	})
+	slices.SortFunc(p.d.Cohorts, func(a, b Cohort) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func (p *yamlStudy) cohort(name string, at, v ast.Node) {
+	c := Cohort{Name: name}
+	p.places["cohort "+name] = at
+	p.fields(v, "a cohort", []string{"circe"}, func(_ string, _, v ast.Node) {
+		if _, inline := pairs(v); inline {
+			var b strings.Builder
+			p.toJSON(v, &b)
+			c.Circe = json.RawMessage(b.String())
+			return
+		}
+		c.Circe = p.file(v)
+	})
+	p.d.Cohorts = append(p.d.Cohorts, c)
+}
+
+// file reads the cohort file that the study names.
+func (p *yamlStudy) file(n ast.Node) json.RawMessage {
+	name := p.text(n)
+	if name == "" {
+		return nil
+	}
+	if clean := path.Clean(name); path.IsAbs(name) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(name, "\\\x00") {
+		p.at(n, "a cohort file lies in the folder of the study or below it")
+		return nil
+	}
+	data, err := p.open(path.Clean(name))
+	if err != nil {
+		p.at(n, "the cohort file %q cannot be read: %v", name, err)
+		return nil
+	}
+	return data
+}
+
+func (p *yamlStudy) analysis(n ast.Node) {
+	var s Spec
+	p.places[analysisPlace(len(p.d.Analyses))] = n
+	known := []string{"name", "title", "kind", "cohort", "target", "comparator", "outcome", "by", "age_bands",
+		"totals", "time_at_risk", "clean_window", "tables", "table", "top"}
+	given := map[string]ast.Node{}
+	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
+		given[key] = at
+		switch key {
+		case "name":
+			s.Name = p.text(v)
+		case "title":
+			s.Title = p.text(v)
+		case "kind":
+			s.Kind = AnalysisKind(p.text(v))
+		case "cohort":
+			s.Cohort = p.text(v)
+		case "target":
+			s.Target = p.text(v)
+		case "comparator":
+			s.Comparator = p.text(v)
+		case "outcome":
+			s.Outcome = p.text(v)
+		case "by":
+			s.By = p.texts(v)
+		case "age_bands":
+			p.items(v, func(n ast.Node) { s.AgeBands = append(s.AgeBands, int(p.whole(n, 150))) })
+		case "totals":
+			s.NoTotals = !p.flag(v)
+		case "time_at_risk":
+			s.TimeAtRisk = p.timeAtRisk(v)
+		case "clean_window":
+			s.CleanWindow = p.cleanWindow(v)
+		case "tables":
+			s.Tables = p.texts(v)
+		case "table":
+			s.Table = p.text(v)
+		case "top":
+			s.Top = int(p.whole(v, maxTop))
+		}
+	})
+	if k, ok := kinds[s.Kind]; ok {
+		for key, at := range given {
+			if !slices.Contains(k.keys, key) && key != "name" && key != "title" && key != "kind" {
+				p.at(at, "an analysis of kind %s has no key %q%s", s.Kind, key, havre.Nearest(key, k.keys))
+			}
+		}
+		if given["clean_window"] == nil && slices.Contains(k.keys, "clean_window") {
+			s.CleanWindow = Ever
+		}
+		if given["time_at_risk"] == nil && slices.Contains(k.keys, "time_at_risk") {
+			p.at(n, "an analysis of kind %s needs a time_at_risk", s.Kind)
+		}
+		if given["top"] == nil && slices.Contains(k.keys, "top") {
+			s.Top = defaultTop
+		}
+	}
+	p.d.Analyses = append(p.d.Analyses, s)
+}
+
+// most is the largest number of days that a study may name: longer than lives.
+const most = 100_000
+
+func (p *yamlStudy) timeAtRisk(n ast.Node) TimeAtRisk {
+	var t TimeAtRisk
+	hasEnd := false
+	p.fields(n, "a time at risk", []string{"start", "end"}, func(key string, _, v ast.Node) {
+		if key == "start" {
+			t.Start = int(p.whole(v, most))
+			return
+		}
+		hasEnd = true
+		if s, ok := v.(*ast.StringNode); ok && s.Value == "cohort_end" {
+			t.CohortEnd = true
+		} else {
+			t.End = int(p.whole(v, most))
+		}
+	})
+	if !hasEnd {
+		p.at(n, "a time at risk needs an end: days after the first day, or cohort_end")
+	}
+	return t
+}
+
+func (p *yamlStudy) cleanWindow(n ast.Node) int {
+	if s, ok := n.(*ast.StringNode); ok && s.Value == "ever" {
+		return Ever
+	}
+	return int(p.whole(n, most))
+}
+
+// compact writes JSON without needless blanks, so that the same cohort has the
+// same digest however it was laid out.
+func compact(data []byte) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, data) != nil {
+		return data
+	}
+	return b.Bytes()
+}
