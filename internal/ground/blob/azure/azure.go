@@ -223,25 +223,14 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 			yield(blob.Info{}, err)
 			return
 		}
-		full := s.config.prefix + prefix
-		pager := s.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &full})
 		var order remote.Listed
-		for pager.More() {
-			page, err := remote.Try(ctx, func() ([]*container.BlobItem, error) {
-				page, err := pager.NextPage(ctx) // after a failure it asks for the same page
-				if err != nil {
-					return nil, s.failure(op, prefix, err)
-				}
-				if page.Segment == nil {
-					return nil, s.incomplete(op)
-				}
-				return page.Segment.BlobItems, nil
-			})
+		for marker, more := "", true; more; {
+			page, err := remote.Try(ctx, func() (container.ListBlobsFlatResponse, error) { return s.page(ctx, prefix, marker) })
 			if err != nil {
 				yield(blob.Info{}, err)
 				return
 			}
-			for _, item := range page {
+			for _, item := range page.Segment.BlobItems {
 				info, ours, err := s.item(item, prefix)
 				if err == nil && ours {
 					err = order.Next(info.Name)
@@ -254,8 +243,26 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 					return
 				}
 			}
+			next := value(page.NextMarker, "")
+			more, marker = next != "" && next != marker, next
 		}
 	}
+}
+
+// page gets one page of a listing. The library's pager is of no use after a
+// failure, so each page has its own.
+func (s *Store) page(ctx context.Context, prefix, marker string) (container.ListBlobsFlatResponse, error) {
+	const op = "blob.list"
+	full := s.config.prefix + prefix
+	opts := &container.ListBlobsFlatOptions{Prefix: &full, ResponseFormat: container.StorageResponseFormatXML}
+	if marker != "" {
+		opts.Marker = &marker
+	}
+	page, err := s.client.NewListBlobsFlatPager(opts).NextPage(ctx)
+	if err == nil && page.Segment == nil {
+		return page, s.incomplete(op)
+	}
+	return page, s.failure(op, prefix, err)
 }
 
 // item reads one line of a listing; ours is false for objects that other users

@@ -358,13 +358,13 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	_, err := s.info(op, name, func() (fs.FileInfo, error) { return s.root.Lstat(name) })
-	if err == nil {
-		err = s.root.Remove(name)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist), havre.KindOf(err) == havre.NotFound:
+	if havre.KindOf(err) == havre.NotFound {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return failure(op, name, err)
 	}
 	if err := s.sync(path.Dir(name)); err != nil {
