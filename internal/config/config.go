@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -44,6 +45,18 @@ type Holder struct {
 // DefaultHub holds the defaults of a hub.
 func DefaultHub() Hub { return Hub{Listen: "127.0.0.1:8443", Memory: "1GiB"} }
 
+// MemoryBytes is Memory as a number.
+func (h Hub) MemoryBytes() (int64, error) {
+	for suffix, unit := range map[string]int64{"GiB": 1 << 30, "MiB": 1 << 20} {
+		if digits, ok := strings.CutSuffix(h.Memory, suffix); ok {
+			if n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 32); err == nil && n > 0 {
+				return n * unit, nil
+			}
+		}
+	}
+	return 0, havre.E("config", havre.Invalid, fmt.Sprintf("memory: %q is not an amount of memory", h.Memory)).WithHint("write it as 512MiB or 2GiB")
+}
+
 // Read reads dir/havre.yaml into c, a pointer to one of the structs above that
 // holds its defaults.
 func Read(dir string, c any) error {
@@ -55,10 +68,7 @@ func Read(dir string, c any) error {
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c); err != nil {
 		e := havre.E("config", havre.Invalid, path+" is not a valid configuration").Wrap(err)
-		if near := nearest(err.Error(), c); near != "" {
-			return e.WithHint("did you mean: " + near)
-		}
-		return e.WithHint("the keys are: " + strings.Join(keys(c), ", "))
+		return e.WithHint("the keys are: " + strings.Join(keys(c), ", ") + nearest(err.Error(), c))
 	}
 	return nil
 }
@@ -103,38 +113,12 @@ func keys(c any) (names []string) {
 	return names
 }
 
-// nearest finds the key that a decoding error's unknown field was meant to be.
+// nearest says which key a decoding error's unknown field was meant to be.
 func nearest(message string, c any) string {
 	_, rest, ok := strings.Cut(message, `unknown field "`)
 	if !ok {
 		return ""
 	}
 	word, _, _ := strings.Cut(rest, `"`)
-	best, least := "", 4
-	for _, k := range keys(c) {
-		if d := distance(strings.ToLower(word), k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of two short words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return havre.Nearest(strings.ToLower(word), keys(c))
 }

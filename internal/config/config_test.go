@@ -26,7 +26,7 @@ func TestWriteReadBack(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ text, hint string }{
-		"a misspelt key":  {"name: x\nstor: file:y\n", "did you mean: store"},
+		"a misspelt key":  {"name: x\nstor: file:y\n", `did you mean "store"?`},
 		"an unknown key":  {"name: x\npassword_of_everything: y\n", "the keys are: name, store"},
 		"not YAML at all": {"{{{", "the keys are"},
 	} {
@@ -43,5 +43,14 @@ func TestReadRefuses(t *testing.T) {
 	c := DefaultHub()
 	if err := Read(t.TempDir(), &c); havre.KindOf(err) != havre.NotFound {
 		t.Errorf("a missing configuration: %v", err)
+	}
+}
+
+func TestMemoryBytes(t *testing.T) {
+	for text, want := range map[string]int64{"1GiB": 1 << 30, "512 MiB": 512 << 20, "": 0, "lots": 0, "-1GiB": 0, "1GB": 0} {
+		got, err := Hub{Memory: text}.MemoryBytes()
+		if got != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
 	}
 }
