@@ -217,7 +217,9 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request, holder Holder, id
 
 func (h *handler) complete(w http.ResponseWriter, r *http.Request, holder Holder, id havre.DeliveryID) error {
 	ctx := r.Context()
-	receipt, err := h.receipt(ctx, holder, id)
+	// A client that waits no longer must not stop the verification: it asks
+	// again and finds the receipt.
+	receipt, err := h.receipt(context.WithoutCancel(ctx), holder, id)
 	if err != nil {
 		return err
 	}

@@ -19,26 +19,8 @@ import (
 )
 
 // Links says who is behind each transport id of one delivery. It lives in
-// memory only. Safe for concurrent reads.
-type Links struct {
-	persons map[[16]byte]Person
-}
-
-// Person gives the warehouse's id of a transport id.
-func (l *Links) Person(tid havre.TransportID) (havre.PersonID, bool) {
-	var key [16]byte
-	if len(tid) != 2*len(key) {
-		return 0, false
-	}
-	if _, err := hex.Decode(key[:], []byte(tid)); err != nil {
-		return 0, false
-	}
-	p, ok := l.persons[key]
-	return p.ID, ok
-}
-
-// Len is how many transport ids there are.
-func (l *Links) Len() int { return len(l.persons) }
+// memory only.
+type Links map[havre.TransportID]havre.PersonID
 
 // Link takes the keeper's table for a received delivery: it verifies the
 // keeper's signature, opens every part, makes the level-2 pseudonyms, looks for
@@ -69,17 +51,18 @@ func (d *Desk) Link(ctx context.Context, id havre.DeliveryID, parcel envelope.Pa
 		return nil, havre.E(op, havre.Refused, "the delivery "+string(id)+" was linked before with another table").
 			WithHint("ask the keeper which of the two it stands for")
 	}
-	links, err := openLinks(l, d.Key, func(p envelope.Part) ([]byte, error) {
+	var persons []Person
+	err = d.openLinks(l, func(p envelope.Part) ([]byte, error) {
 		sealed, err := parcel.Read(ctx, p.Name, p.Size)
 		if err != nil {
 			return nil, err
 		}
 		return sealed, d.replace(ctx, Prefix(id)+p.Name, sealed)
-	}, d.Level2)
+	}, func(_ havre.TransportID, p Person) { persons = append(persons, p) })
 	if err != nil {
 		return nil, err
 	}
-	if err := d.register(ctx, links); err != nil {
+	if err := d.register(ctx, persons); err != nil {
 		return nil, err
 	}
 	if _, err := d.record(ctx, "delivery.linked", string(id), map[string]string{
@@ -127,7 +110,7 @@ func (d *Desk) verifyLinkage(ctx context.Context, v Delivery, head []byte) (*env
 }
 
 // Links opens the table of a linked delivery.
-func (d *Desk) Links(ctx context.Context, id havre.DeliveryID) (*Links, error) {
+func (d *Desk) Links(ctx context.Context, id havre.DeliveryID) (Links, error) {
 	v, err := d.Delivery(ctx, id)
 	if err != nil {
 		return nil, err
@@ -144,44 +127,46 @@ func (d *Desk) Links(ctx context.Context, id havre.DeliveryID) (*Links, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openLinks(l, d.Key, func(p envelope.Part) ([]byte, error) {
+	links := make(Links, l.Rows)
+	err = d.openLinks(l, func(p envelope.Part) ([]byte, error) {
 		return blob.GetAll(ctx, d.Store, Prefix(id)+p.Name)
-	}, d.Level2)
+	}, func(t havre.TransportID, p Person) { links[t] = p.ID })
+	return links, err
 }
 
-// openLinks reads the table's parts.
-func openLinks(l *envelope.Linkage, key *seal.Key, sealed func(envelope.Part) ([]byte, error), level2 *Level2) (*Links, error) {
+// openLinks reads the table's parts and calls add with each row.
+func (d *Desk) openLinks(l *envelope.Linkage, sealed func(envelope.Part) ([]byte, error), add func(havre.TransportID, Person)) error {
 	const op = "receive.link"
 	if l.Rows < 0 || len(l.Parts) > envelope.MaxParts {
-		return nil, havre.E(op, havre.Invalid, "the linkage table has no valid number of rows or parts")
+		return havre.E(op, havre.Invalid, "the linkage table has no valid number of rows or parts")
 	}
-	links := &Links{persons: map[[16]byte]Person{}}
+	seen := map[[16]byte]struct{}{}
 	for i, p := range l.Parts {
 		if p.Name != envelope.LinkagePartName(i+1) || p.Purpose != envelope.LinkagePurpose || !slices.Equal(p.Columns, envelope.LinkageColumns()) ||
 			p.Size <= 0 || p.Size > envelope.MaxPartSealed || p.PlainSize <= 0 || p.PlainSize > envelope.MaxPartPlain {
-			return nil, havre.E(op, havre.Invalid, fmt.Sprintf("part %d of the linkage table is not described as one", i+1))
+			return havre.E(op, havre.Invalid, fmt.Sprintf("part %d of the linkage table is not described as one", i+1))
 		}
 		b, err := sealed(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		plain, err := envelope.OpenPart(p, b, key)
+		plain, err := d.open(p, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := links.read(p.Name, plain, l.KeyVersion, level2); err != nil {
-			return nil, err
+		if err := readLinks(p.Name, plain, l.KeyVersion, seen, func(t havre.TransportID, level1 string) { add(t, d.Level2.Of(level1)) }); err != nil {
+			return err
 		}
 	}
-	if int64(len(links.persons)) != l.Rows {
-		return nil, havre.E(op, havre.Invalid, fmt.Sprintf("the linkage table has %d transport ids, but its head says %d", len(links.persons), l.Rows))
+	if int64(len(seen)) != l.Rows {
+		return havre.E(op, havre.Invalid, fmt.Sprintf("the linkage table has %d transport ids, but its head says %d", len(seen), l.Rows))
 	}
-	return links, nil
+	return nil
 }
 
-// read parses one part: lines "tid,pseudonym" without quotes, since neither
-// can need them.
-func (l *Links) read(name string, text []byte, version int, level2 *Level2) error {
+// readLinks parses one part: lines "tid,pseudonym" without quotes, since
+// neither can need them. A transport id that is in seen is refused.
+func readLinks(name string, text []byte, version int, seen map[[16]byte]struct{}, add func(t havre.TransportID, level1 string)) error {
 	bad := func(n int, what string) error {
 		return havre.E("receive.link", havre.Invalid, fmt.Sprintf("the linkage part %s, line %d: %s", name, n, what)).
 			WithHint("ask the keeper for the table again")
@@ -203,10 +188,11 @@ func (l *Links) read(name string, text []byte, version int, level2 *Level2) erro
 		if !checkLevel1(string(pseudonym), version) {
 			return bad(n, fmt.Sprintf("the pseudonym is not one of level 1 and key version %d", version))
 		}
-		if _, twice := l.persons[key]; twice {
+		if _, twice := seen[key]; twice {
 			return bad(n, "the transport id stands in the table twice")
 		}
-		l.persons[key] = level2.Of(string(pseudonym))
+		seen[key] = struct{}{}
+		add(havre.TransportID(id), string(pseudonym))
 	}
 	return nil
 }
@@ -221,11 +207,7 @@ const (
 // that two persons who share the 63 bits of an id are found before their rows
 // mix; then it adds the new ones. Known persons stand in sealed objects
 // person/000000000000 and up, sorted by id, eight bytes of id and eight of check.
-func (d *Desk) register(ctx context.Context, links *Links) error {
-	mine := make([]Person, 0, len(links.persons))
-	for _, p := range links.persons {
-		mine = append(mine, p)
-	}
+func (d *Desk) register(ctx context.Context, mine []Person) error {
 	slices.SortFunc(mine, func(a, b Person) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.check, b.check))
 	})
