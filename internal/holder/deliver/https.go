@@ -23,7 +23,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
@@ -90,8 +89,8 @@ func (h *HTTPS) url(d havre.DeliveryID, name string) string {
 }
 
 // Put sends a part. If an answer was lost, the part may be there already;
-// then it is asked for, and the same size is taken for the same part, whose
-// hash the hub compares with the manifest anyhow.
+// then it is asked for, and the same size is taken for the same part: the hub
+// compares hashes with the manifest, and the receipt names the manifest's.
 func (h *HTTPS) Put(ctx context.Context, d havre.DeliveryID, name string, data []byte) error {
 	sum := sha256.Sum256(data)
 	digest := "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
@@ -111,8 +110,7 @@ func (h *HTTPS) Put(ctx context.Context, d havre.DeliveryID, name string, data [
 	return err
 }
 
-// Has asks whether the part is there. The manifest is never taken to be
-// there: sending it again is cheap, and another one must not stand for it.
+// Has asks whether the part is there.
 func (h *HTTPS) Has(ctx context.Context, d havre.DeliveryID, name string, size int64) (bool, error) {
 	a, err := h.do(ctx, "the question after "+name, func() (*http.Request, error) {
 		return http.NewRequestWithContext(ctx, http.MethodHead, h.url(d, name), nil)
@@ -120,7 +118,7 @@ func (h *HTTPS) Has(ctx context.Context, d havre.DeliveryID, name string, size i
 	if havre.KindOf(err) == havre.NotFound {
 		return false, nil
 	}
-	return err == nil && a.size == size && name != envelope.ManifestName, err
+	return err == nil && a.size == size, err
 }
 
 // Complete asks for the receipt.
