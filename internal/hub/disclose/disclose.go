@@ -15,6 +15,7 @@ package disclose
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/havre-hub/havre/internal/ground/record"
@@ -102,12 +103,16 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 		t.judge(rules)
 		tables[i] = t
 	}
-	hideDerived(tables)
+	groups, err := groupTables(tables, rules)
+	if err != nil {
+		return Result{}, err
+	}
+	hideDerived(tables, groups)
 	for {
-		for _, s := range systems(tables, rules) {
+		for _, s := range systems(append(slices.Clone(tables), groups...), rules) {
 			s.protect()
 		}
-		if !hideDerived(tables) {
+		if !hideDerived(tables, groups) {
 			break
 		}
 	}

@@ -188,7 +188,7 @@ func TestSafeTablesAreUnchanged(t *testing.T) {
 func TestCheckIsDeterministic(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 5 {
-		in := linked(r, 600)
+		in := linked(r, study.Frequencies, 600)
 		first := check(t, record.DefaultRules(), in...)
 		for range 3 {
 			if d := cmp.Diff(first, check(t, record.DefaultRules(), in...)); d != "" {

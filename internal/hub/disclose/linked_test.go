@@ -9,8 +9,8 @@ import (
 )
 
 // linked draws persons with four traits and three tables of them that share
-// margins.
-func linked(r *rand.Rand, persons int) []study.Output {
+// margins, of counts or of rates.
+func linked(r *rand.Rand, kind study.Kind, persons int) []study.Output {
 	sex, age, region, state := dim("sex", 2, true, false), dim("age", 4, true, false), dim("region", 3, true, false), dim("state", 3, true, false)
 	all := randomTable(r, "all", []study.Dimension{sex, age, region, state}, persons, false)
 	var people []map[string]string
@@ -25,14 +25,20 @@ func linked(r *rand.Rand, persons int) []study.Output {
 			}
 		}
 	}
-	none, years := make([]bool, len(people)), make([]float64, len(people))
+	hit, years := make([]bool, len(people)), make([]float64, len(people))
+	for i := range hit {
+		hit[i], years[i] = r.Float64() < 0.2, r.Float64()
+	}
 	var out []study.Output
-	for name, dims := range map[string][]study.Dimension{
-		"by-sex-age":    {sex, age},
-		"by-sex-region": {sex, region},
-		"by-state":      {state},
+	for _, o := range []study.Output{
+		{Name: "by-sex-age", Dimensions: []study.Dimension{sex, age}},
+		{Name: "by-sex-region", Dimensions: []study.Dimension{sex, region}},
+		{Name: "by-state", Dimensions: []study.Dimension{state}},
 	} {
-		out = append(out, tabulate(study.Output{Name: name, Kind: study.Frequencies, Dimensions: dims}, people, none, years))
+		if o.Kind = kind; kind == study.Rates {
+			o.Measures = []string{"events", "person_years"}
+		}
+		out = append(out, tabulate(o, people, hit, years))
 	}
 	return out
 }
@@ -40,8 +46,12 @@ func linked(r *rand.Rand, persons int) []study.Output {
 func TestNoCellFollowsFromAnotherTable(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	var cells, primary, second int
-	for range 30 {
-		c, p, q := checkAttack(t, linked(r, 100+r.IntN(500)), record.DefaultRules(), []string{"count"})
+	for i := range 24 {
+		in, measures := linked(r, study.Frequencies, 100+r.IntN(500)), []string{"count"}
+		if i%4 == 0 {
+			in, measures = linked(r, study.Rates, 500+r.IntN(2000)), []string{"count", "events"}
+		}
+		c, p, q := checkAttack(t, in, record.DefaultRules(), measures)
 		cells, primary, second = cells+c, primary+p, second+q
 		if t.Failed() {
 			return
@@ -67,6 +77,19 @@ func TestTotalsFromAnotherTable(t *testing.T) {
 	}
 }
 
+// A ratio shows how many persons its rates rest on; beside the counts of a
+// cohort, that is their total.
+func TestTotalsFromARatio(t *testing.T) {
+	counts := study.Output{Name: "counts", Kind: study.Frequencies, Dimensions: []study.Dimension{dim("a", 3, false, false)}, Cells: []study.Cell{
+		{Key: []string{"a0"}, Count: 4}, {Key: []string{"a1"}, Count: 40}, {Key: []string{"a2"}, Count: 60}}}
+	ratio := study.Output{Name: "ratio", Kind: study.Ratios, Measures: []string{"ratio"}, Cells: []study.Cell{
+		{Count: 300, Contributors: map[string]int64{"target_persons": 104, "target_events": 30}, Values: map[string]float64{"ratio": 2}}}}
+	res := check(t, record.DefaultRules(), counts, ratio)
+	if got := marks(res.Outputs[0]) + " / " + marks(res.Outputs[1]); got != "min_count secondary - / -" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Persons at risk, persons with an event and person-years are hidden together,
 // and none of them follows from the others' totals.
 func TestNoRateCanBeComputedBack(t *testing.T) {
@@ -77,7 +100,7 @@ func TestNoRateCanBeComputedBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(13, 14))
 			var cells, primary, second int
-			for range 25 {
+			for range 10 {
 				in := []study.Output{randomTable(r, "t", dims, 200+r.IntN(1500), true)}
 				c, p, q := checkAttack(t, in, record.DefaultRules(), []string{"count", "events"})
 				cells, primary, second = cells+c, primary+p, second+q

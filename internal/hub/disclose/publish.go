@@ -9,10 +9,52 @@ import (
 	"github.com/havre-hub/havre/internal/hub/study"
 )
 
-// hideDerived hides the cells whose sources are hidden, and says whether it
-// found any.
-func hideDerived(tables []*table) bool {
+// groupTables lays out the groups of contributors of ratios as tables of their
+// own: a ratio shows how many persons each of its rates rests on, which may be
+// the total of another table.
+func groupTables(tables []*table, r record.Rules) (groups []*table, err error) {
+	for _, t := range tables {
+		if t.out.Kind != study.Ratios {
+			continue
+		}
+		for _, l := range t.layers {
+			if l.kind != contributorLayer {
+				continue
+			}
+			o := study.Output{Name: t.out.Name, Kind: study.Frequencies, Dimensions: t.out.Dimensions}
+			for i := range t.cells {
+				if !t.cells[i].virtual {
+					o.Cells = append(o.Cells, study.Cell{Key: t.cells[i].Key, Count: int64(l.x[i])})
+				}
+			}
+			g, err := newTable(&o, t.index)
+			if err != nil {
+				return nil, err
+			}
+			g.judge(r)
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+// hideDerived hides the cells whose sources are hidden, and ratios and their
+// groups together; it says whether it found any.
+func hideDerived(tables, groups []*table) bool {
 	found := false
+	for _, g := range groups {
+		t := tables[g.index]
+		for i := range t.cells {
+			if a, b := &t.cells[i], &g.cells[i]; !a.virtual && (a.mark == "") != (b.mark == "") {
+				found = true
+				if a.mark == "" {
+					a.mark = secondary
+				} else {
+					b.mark = secondary
+				}
+			}
+		}
+	}
 	for _, t := range tables {
 		for _, name := range t.out.Sources {
 			k := slices.IndexFunc(tables, func(s *table) bool { return s.out.Name == name })

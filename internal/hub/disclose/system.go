@@ -189,6 +189,9 @@ func (s *system) place(byKey map[string][]int32, t *table, i int) int32 {
 	u.zeroHides = u.zeroHides || t.zeroHides(i, s.rules)
 	u.shareMax = math.Min(u.shareMax, t.shareLimit(i, s.rules))
 	cost := math.Log2(2 + x)
+	if len(t.dims) == 0 {
+		cost *= 256 // the one number of a table is its whole result
+	}
 	for j, d := range t.dims {
 		if t.at(i, j) == d.n {
 			cost *= 4 // a margin is worth more to a reader than an inner cell

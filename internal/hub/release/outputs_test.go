@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/havre-hub/havre/internal/ground/record"
+	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/release"
 	"github.com/havre-hub/havre/internal/hub/study"
@@ -60,6 +62,29 @@ func FuzzDecodeOutputs(f *testing.F) {
 					t.Fatalf("a hidden cell has a number: %+v", c)
 				}
 			}
+		}
+	})
+}
+
+// A signed record has one spelling: whatever bytes are taken for it say the
+// same and sign the same.
+func FuzzRecord(f *testing.F) {
+	signer := must(sign.ParseSigner(havre.NewSecret(bytes.Repeat([]byte{7}, 32))))(f)
+	r := &record.Release{ID: "r-0001", Hub: "hub", Permit: "p-0001", Files: []record.File{{Name: "t.csv", SHA256: "00", Size: 1}}, Rules: record.DefaultRules()}
+	signed := must(record.SignRelease(r, signer))(f)
+	f.Add(signed)
+	f.Add(bytes.TrimSpace(signed))
+	f.Add([]byte(`{"payload":"e30=","payloadType":"application/vnd.havre.release.v1+json","signatures":[]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := record.VerifyRelease(b, signer.Public())
+		if err != nil {
+			if havre.KindOf(err) != havre.Tampered {
+				t.Fatal(err)
+			}
+			return
+		}
+		if record.ReleaseDigest(got) != record.ReleaseDigest(r) {
+			t.Fatalf("another record passes for the signed one: %+v", got)
 		}
 	})
 }
