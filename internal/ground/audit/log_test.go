@@ -79,6 +79,7 @@ func verified(t testing.TB, dir string, o Options) *tlog.Report {
 }
 
 func TestRecord(t *testing.T) {
+	t.Parallel()
 	o := options()
 	l, dir := made(t, o)
 	for i := range 3 {
@@ -131,6 +132,7 @@ func TestRecord(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
+	t.Parallel()
 	l, _ := made(t, options())
 	actor := havre.NewPersonal("a")
 	for name, e := range map[string]Event{
@@ -153,19 +155,13 @@ func TestRecordRefuses(t *testing.T) {
 }
 
 func TestOpenNeverBegins(t *testing.T) {
+	t.Parallel()
 	o := options()
 	base := t.TempDir()
-	fresh := func(t *testing.T, n int) string {
-		dir := filepath.Join(t.TempDir(), "log")
-		if err := Create(t.Context(), dir, o); err != nil {
-			t.Fatal(err)
-		}
-		l := opened(t, dir, o)
-		fill(t, l, 0, n)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return dir
+	l, whole := made(t, o)
+	fill(t, l, 0, 40)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 	stranger := options()
 	for name, tc := range map[string]struct {
@@ -192,7 +188,7 @@ func TestOpenNeverBegins(t *testing.T) {
 		}, o, havre.Tampered},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := fresh(t, 40)
+			dir := copied(t, whole)
 			tc.harm(dir)
 			l, err := Open(t.Context(), dir, tc.with)
 			if havre.KindOf(err) != tc.kind {
@@ -215,6 +211,7 @@ func TestOpenNeverBegins(t *testing.T) {
 }
 
 func TestSecondProcessIsLockedOut(t *testing.T) {
+	t.Parallel()
 	o := options()
 	l, dir := made(t, o)
 	if _, err := Open(t.Context(), dir, o); havre.KindOf(err) != havre.Locked {
@@ -227,6 +224,7 @@ func TestSecondProcessIsLockedOut(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	var mu sync.Mutex
 	o := options()
@@ -253,6 +251,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestTornHistoryIsMended(t *testing.T) {
+	t.Parallel()
 	o := options()
 	l, dir := made(t, o)
 	fill(t, l, 0, 5)
@@ -290,5 +289,85 @@ func flip(t *testing.T, path string, at int) {
 	b[at] ^= 1
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReadersNeedNoRest verifies and exports a log while it grows.
+func TestReadersNeedNoRest(t *testing.T) {
+	t.Parallel()
+	o := options()
+	l, dir := made(t, o)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 4 {
+			fill(t, l, 1000*i, 900)
+		}
+	}()
+	for i := 0; ; i++ {
+		rep := verified(t, dir, o)
+		to := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		c, err := l.Export(t.Context(), to)
+		if err != nil || c.Size < rep.Size {
+			t.Fatalf("exported %d entries after %d were verified: %v", c.Size, rep.Size, err)
+		}
+		if out := verified(t, to, o); out.Size != c.Size {
+			t.Errorf("the export of %d entries holds %d", c.Size, out.Size)
+		}
+		select {
+		case <-done:
+			if rep := verified(t, dir, o); rep.Size != 3600 {
+				t.Errorf("%d entries", rep.Size)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// TestWriteFails: a disk that refuses gives an error and no entry, and the log
+// goes on when the disk does.
+func TestWriteFails(t *testing.T) {
+	t.Parallel()
+	o := options()
+	l, dir := made(t, o)
+	fill(t, l, 0, 2)
+	entries, aside := filepath.Join(dir, "tile", "entries"), filepath.Join(dir, "aside")
+	if err := os.Rename(entries, aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(entries, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Record(t.Context(), event(2)); havre.KindOf(err) != havre.StoreUnavailable {
+		t.Fatalf("a disk that refuses gives %v", err)
+	}
+	if err := os.Remove(entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(aside, entries); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := l.Record(t.Context(), event(2)); err != nil || at.Index != 2 {
+		t.Fatalf("after it was mended: %d, %v", at.Index, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rep := verified(t, dir, o); rep.Size != 3 {
+		t.Errorf("%d entries", rep.Size)
+	}
+}
+
+func TestRecordStopped(t *testing.T) {
+	t.Parallel()
+	l, _ := made(t, options())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.Record(ctx, event(0)); havre.KindOf(err) != havre.Cancelled {
+		t.Errorf("got %v", err)
+	}
+	if at, err := l.Record(t.Context(), event(1)); err != nil || at.Index > 1 {
+		t.Errorf("the next one: %d, %v", at.Index, err)
 	}
 }

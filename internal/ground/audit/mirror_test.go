@@ -59,6 +59,7 @@ func (b *brittle) Put(ctx context.Context, name string, data []byte) error {
 }
 
 func TestMirrorAndRestore(t *testing.T) {
+	t.Parallel()
 	o := options()
 	l, dir := made(t, o)
 	store, at := storeAt(t)
@@ -129,6 +130,7 @@ func TestMirrorAndRestore(t *testing.T) {
 }
 
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	o := options()
 	l, _ := made(t, o)
 	fill(t, l, 0, 300)
@@ -179,6 +181,7 @@ func TestRestoreRefuses(t *testing.T) {
 }
 
 func TestExport(t *testing.T) {
+	t.Parallel()
 	o := options()
 	dir := entries700(t, o)
 	l := opened(t, dir, o)

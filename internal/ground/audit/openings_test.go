@@ -54,6 +54,7 @@ func (failing) Put(context.Context, []tlog.Opening) error {
 }
 
 func TestErasingAnOpeningKeepsTheProof(t *testing.T) {
+	t.Parallel()
 	o := options()
 	s := &shelf{m: map[string]tlog.Opening{}}
 	o.Openings = s
@@ -110,6 +111,7 @@ func TestErasingAnOpeningKeepsTheProof(t *testing.T) {
 }
 
 func TestNoOpeningNoEntry(t *testing.T) {
+	t.Parallel()
 	o := options()
 	o.Openings = failing{}
 	l, _ := made(t, o)
@@ -122,6 +124,7 @@ func TestNoOpeningNoEntry(t *testing.T) {
 }
 
 func TestSaltsDiffer(t *testing.T) {
+	t.Parallel()
 	v := havre.NewPersonal("same")
 	if tlog.Commit(v).Commitment == tlog.Commit(v).Commitment {
 		t.Error("two commitments to one value are equal: it can be guessed")

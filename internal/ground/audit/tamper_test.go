@@ -63,6 +63,7 @@ func splice(t *testing.T, path string, f func([][]byte) [][]byte) {
 }
 
 func TestTampering(t *testing.T) {
+	t.Parallel()
 	o := options()
 	whole := entries700(t, o)
 	rep := verified(t, whole, o)
@@ -221,6 +222,7 @@ func rogue(t *testing.T, o Options, entries ...[]byte) string {
 // TestRogueHub: a hub that holds the key can sign what it likes, but not two
 // histories, not another order of time, and not another form.
 func TestRogueHub(t *testing.T) {
+	t.Parallel()
 	o := options()
 	at := func(sec int) []byte {
 		p, err := draft(event(sec))
@@ -267,6 +269,7 @@ func TestRogueHub(t *testing.T) {
 }
 
 func TestProofs(t *testing.T) {
+	t.Parallel()
 	o := options()
 	dir := entries700(t, o)
 	r, err := tlog.Open(dir, o.trust())
