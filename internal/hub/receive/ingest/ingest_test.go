@@ -13,6 +13,8 @@ import (
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/receive/ingest"
+	"github.com/havre-hub/havre/internal/hub/warehouse"
+	"github.com/havre-hub/havre/internal/hub/warehouse/warehousetest"
 )
 
 const (
@@ -59,12 +61,12 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWarehouse(t, 1)
+			w := warehousetest.New(t, 1)
 			// Beside a good row with all columns, which must not change what becomes of the other.
-			d := newDelivery("h").link(tidA, 11).part(envelope.Health, "condition_occurrence", head+c.row+"\n"+tidA+",-1,1,2000-01-01,2000-01-01 00:00:00,2000-01-01,1,x,1\n")
-			r, s := take(t, w, d, 3)
+			d := warehousetest.NewDelivery("h").Link(tidA, 11).Part(envelope.Health, "condition_occurrence", head+c.row+"\n"+tidA+",-1,1,2000-01-01,2000-01-01 00:00:00,2000-01-01,1,x,1\n")
+			r, s := warehousetest.Take(t, w, d, 3)
 			var got []string
-			for _, row := range allRows(t, s, "condition_occurrence", read...) {
+			for _, row := range warehousetest.AllRows(t, s, warehouse.Want{Table: "condition_occurrence", Columns: read}) {
 				if !strings.HasPrefix(row, "11|-1|") {
 					got = append(got, row)
 				}
@@ -86,18 +88,18 @@ func TestRules(t *testing.T) {
 }
 
 func TestTables(t *testing.T) {
-	w := newWarehouse(t, 4)
-	d := newDelivery("h").link(tidA, 11).link(tidB, 22).
-		part(envelope.Health, "person", "tid,gender_concept_id,year_of_birth\n"+tidA+",8507,1950\n"+tidB+",8532,1960\n"+tidX+",8532,1960\n").
-		part(envelope.Health, "visit_occurrence", "tid,visit_occurrence_id,visit_concept_id,visit_start_date,visit_end_date,visit_type_concept_id,admitting_source_concept_id,house_rule\n"+
+	w := warehousetest.New(t, 4)
+	d := warehousetest.NewDelivery("h").Link(tidA, 11).Link(tidB, 22).
+		Part(envelope.Health, "person", "tid,gender_concept_id,year_of_birth\n"+tidA+",8507,1950\n"+tidB+",8532,1960\n"+tidX+",8532,1960\n").
+		Part(envelope.Health, "visit_occurrence", "tid,visit_occurrence_id,visit_concept_id,visit_start_date,visit_end_date,visit_type_concept_id,admitting_source_concept_id,house_rule\n"+
 			tidA+",1,9201,2020-01-01,2020-01-02,1,8765,z\n").
-		part(envelope.Health, "concept", "concept_id,concept_name,domain_id,vocabulary_id,concept_class_id,concept_code,valid_start_date,valid_end_date\n"+
+		Part(envelope.Health, "concept", "concept_id,concept_name,domain_id,vocabulary_id,concept_class_id,concept_code,valid_start_date,valid_end_date\n"+
 			"1,One,Drug,V,C,c1,1970-01-01,2099-12-31\n2,,Drug,V,C,c1,1970-01-01,2099-12-31\n").
-		part(envelope.Health, "pension", "tid,amount\n"+tidA+",12\n"+tidB+",\"1,3\"\n").
-		part(envelope.Health, "death", "tid,death_date\n").
-		part(envelope.Malformed, "drug_exposure", "reason,line\ncolumn_count,\"1,2,3\"\ncolumn_count,x\nencoding,y\n")
-	r, s := take(t, w, d, 3)
-	want := ingest.Account{Delivery: d.m.Delivery, Holder: "h", HolderID: 3, CDMVersion: "5.4", Ingested: r.Ingested, Tables: []ingest.TableAccount{
+		Part(envelope.Health, "pension", "tid,amount\n"+tidA+",12\n"+tidB+",\"1,3\"\n").
+		Part(envelope.Health, "death", "tid,death_date\n").
+		Part(envelope.Malformed, "drug_exposure", "reason,line\ncolumn_count,\"1,2,3\"\ncolumn_count,x\nencoding,y\n")
+	r, s := warehousetest.Take(t, w, d, 3)
+	want := ingest.Account{Delivery: d.Manifest.Delivery, Holder: "h", HolderID: 3, CDMVersion: "5.4", Ingested: r.Ingested, Tables: []ingest.TableAccount{
 		{Table: "concept", RowsIn: 2, Stored: 1, Rejected: map[string]int64{"missing:concept_name": 1}},
 		{Table: "drug_exposure", RowsIn: 3, Rejected: map[string]int64{"malformed:column_count": 2, "malformed:encoding": 1}},
 		{Table: "pension", RowsIn: 2, Rejected: map[string]int64{"unknown_table": 2}},
@@ -107,10 +109,10 @@ func TestTables(t *testing.T) {
 	if diff := cmp.Diff(want, r.Account); diff != "" {
 		t.Error(diff)
 	}
-	if got := allRows(t, s, "visit_occurrence", "holder_id", "person_id", "admitted_from_concept_id"); !slices.Equal(got, []string{"3|11|8765"}) {
+	if got := warehousetest.AllRows(t, s, warehouse.Want{Table: "visit_occurrence", Columns: []string{"holder_id", "person_id", "admitted_from_concept_id"}}); !slices.Equal(got, []string{"3|11|8765"}) {
 		t.Errorf("visits %q", got)
 	}
-	if got := rows(t, s, ingest.Unbucketed, "concept", "concept_id", "concept_name"); !slices.Equal(got, []string{"1|One"}) {
+	if got := warehousetest.Rows(t, s, ingest.Unbucketed, warehouse.Want{Table: "concept", Columns: []string{"concept_id", "concept_name"}}); !slices.Equal(got, []string{"1|One"}) {
 		t.Errorf("concepts %q", got)
 	}
 	var kept int64
@@ -124,10 +126,10 @@ func TestTables(t *testing.T) {
 
 // TestTwice: the same delivery again writes nothing at all.
 func TestTwice(t *testing.T) {
-	w := newWarehouse(t, 4)
-	d := newDelivery("h").link(tidA, 11).part(envelope.Health, "person", "tid,gender_concept_id,year_of_birth\n"+tidA+",8507,1950\n")
-	first, s1 := take(t, w, d, 1)
-	second, s2 := take(t, w, d, 1)
+	w := warehousetest.New(t, 4)
+	d := warehousetest.NewDelivery("h").Link(tidA, 11).Part(envelope.Health, "person", "tid,gender_concept_id,year_of_birth\n"+tidA+",8507,1950\n")
+	first, s1 := warehousetest.Take(t, w, d, 1)
+	second, s2 := warehousetest.Take(t, w, d, 1)
 	if first.Already || !second.Already || s1.Number() != 1 || s2.Root() != s1.Root() {
 		t.Errorf("already %v then %v, snapshots %d and %d", first.Already, second.Already, s1.Number(), s2.Number())
 	}
@@ -140,26 +142,26 @@ func TestTwice(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	good := "tid,gender_concept_id,year_of_birth\n" + tidA + ",8507,1950\n"
 	for name, c := range map[string]struct {
-		d    *delivery
+		d    *warehousetest.Delivery
 		kind havre.Kind
 	}{
-		"identifying column": {newDelivery("h").part(envelope.Health, "person", "tid,person_source_value\n"+tidA+",x\n"), havre.Refused},
-		"person id":          {newDelivery("h").part(envelope.Health, "person", "tid,person_id\n"+tidA+",1\n"), havre.Refused},
-		"no tid":             {newDelivery("h").part(envelope.Health, "person", "gender_concept_id\n1\n"), havre.Invalid},
-		"column twice":       {newDelivery("h").part(envelope.Health, "visit_occurrence", "tid,admitting_source_concept_id,admitted_from_concept_id\n"+tidA+",1,2\n"), havre.Invalid},
-		"too many values":    {newDelivery("h").part(envelope.Health, "person", good+tidA+",1,2,3\n"), havre.Invalid},
-		"too few values":     {newDelivery("h").part(envelope.Health, "person", good+tidA+"\n"), havre.Invalid},
-		"open quote":         {newDelivery("h").part(envelope.Health, "person", good+tidA+",\"1,2\n"), havre.Invalid},
-		"quote inside":       {newDelivery("h").part(envelope.Health, "person", good+tidA+",1\"1,2\n"), havre.Invalid},
-		"not UTF-8":          {newDelivery("h").link(tidA, 1).part(envelope.Health, "person", "tid,year_of_birth,gender_source_value\n"+tidA+",1950,\xe9\n"), havre.Invalid},
+		"identifying column": {warehousetest.NewDelivery("h").Part(envelope.Health, "person", "tid,person_source_value\n"+tidA+",x\n"), havre.Refused},
+		"person id":          {warehousetest.NewDelivery("h").Part(envelope.Health, "person", "tid,person_id\n"+tidA+",1\n"), havre.Refused},
+		"no tid":             {warehousetest.NewDelivery("h").Part(envelope.Health, "person", "gender_concept_id\n1\n"), havre.Invalid},
+		"column twice":       {warehousetest.NewDelivery("h").Part(envelope.Health, "visit_occurrence", "tid,admitting_source_concept_id,admitted_from_concept_id\n"+tidA+",1,2\n"), havre.Invalid},
+		"too many values":    {warehousetest.NewDelivery("h").Part(envelope.Health, "person", good+tidA+",1,2,3\n"), havre.Invalid},
+		"too few values":     {warehousetest.NewDelivery("h").Part(envelope.Health, "person", good+tidA+"\n"), havre.Invalid},
+		"open quote":         {warehousetest.NewDelivery("h").Part(envelope.Health, "person", good+tidA+",\"1,2\n"), havre.Invalid},
+		"quote inside":       {warehousetest.NewDelivery("h").Part(envelope.Health, "person", good+tidA+",1\"1,2\n"), havre.Invalid},
+		"not UTF-8":          {warehousetest.NewDelivery("h").Link(tidA, 1).Part(envelope.Health, "person", "tid,year_of_birth,gender_source_value\n"+tidA+",1950,\xe9\n"), havre.Invalid},
 	} {
-		w := newWarehouse(t, 2)
+		w := warehousetest.New(t, 2)
 		ctx := context.Background()
-		b, err := w.Begin(ctx, me)
+		b, err := w.Begin(ctx, warehousetest.Actor)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = ingest.Run(ctx, c.d.input(b, 1))
+		_, err = ingest.Run(ctx, c.d.Input(b, 1))
 		if havre.KindOf(err) != c.kind || havre.HintOf(err) == "" && c.kind == havre.Refused {
 			t.Errorf("%s: %v (%s)", name, err, havre.KindOf(err))
 		}
@@ -170,13 +172,13 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: snapshot %d, %v", name, s.Number(), err)
 		}
 	}
-	d := newDelivery("h").link(tidA, 1).part(envelope.Health, "person", good)
-	d.m.Parts[0].Rows = 7
-	b, err := newWarehouse(t, 2).Begin(context.Background(), me)
+	d := warehousetest.NewDelivery("h").Link(tidA, 1).Part(envelope.Health, "person", good)
+	d.Manifest.Parts[0].Rows = 7
+	b, err := warehousetest.New(t, 2).Begin(context.Background(), warehousetest.Actor)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ingest.Run(context.Background(), d.input(b, 1)); havre.KindOf(err) != havre.Invalid {
+	if _, err := ingest.Run(context.Background(), d.Input(b, 1)); havre.KindOf(err) != havre.Invalid {
 		t.Errorf("wrong row count: %v", err)
 	}
 }
