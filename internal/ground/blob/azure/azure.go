@@ -112,7 +112,7 @@ type config struct {
 }
 
 var (
-	containerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9]|-[a-z0-9]){2,62}$`)
+	containerName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	accountName   = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 )
 
@@ -127,7 +127,7 @@ func parse(u *url.URL) (config, error) {
 		return config{}, err
 	}
 	c := config{container: u.Host, account: settings["account"], ca: settings["ca"], credentials: settings["credentials"]}
-	if !containerName.MatchString(c.container) || len(c.container) > 63 {
+	if !containerName.MatchString(c.container) || len(c.container) < 3 || len(c.container) > 63 {
 		return config{}, havre.E("blob.open", havre.Invalid, "the store's URL does not name a container as Azure has them").
 			WithHint("write azblob://CONTAINER/PREFIX?account=NAME; a container has 3 to 63 lower-case letters, digits and single hyphens")
 	}

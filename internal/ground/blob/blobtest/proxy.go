@@ -3,6 +3,7 @@ package blobtest
 import (
 	"bytes"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,29 +31,28 @@ type Fault func(w http.ResponseWriter, r *http.Request, forward func() *http.Res
 
 // StartProxy starts a proxy before the server at the base URL upstream.
 func StartProxy(t testing.TB, upstream string) *Proxy {
-	p := newProxy(t, upstream)
-	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
-	p.URL = server.URL
+	p, _ := startProxy(t, upstream, (*httptest.Server).Start)
 	return p
 }
 
-// StartTLSProxy is StartProxy over TLS. The certificate's PEM text is that of a
-// private authority.
-func StartTLSProxy(t testing.TB, upstream string) (p *Proxy, server *httptest.Server) {
-	p = newProxy(t, upstream)
-	server = httptest.NewTLSServer(p)
-	t.Cleanup(server.Close)
-	p.URL = server.URL
-	return p, server
+// StartTLSProxy is StartProxy over TLS; the server gives its certificate.
+func StartTLSProxy(t testing.TB, upstream string) (*Proxy, *httptest.Server) {
+	return startProxy(t, upstream, (*httptest.Server).StartTLS)
 }
 
-func newProxy(t testing.TB, upstream string) *Proxy {
+func startProxy(t testing.TB, upstream string, start func(*httptest.Server)) (*Proxy, *httptest.Server) {
+	t.Helper()
 	u, err := url.Parse(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Proxy{upstream: u}
+	p := &Proxy{upstream: u}
+	server := httptest.NewUnstartedServer(p)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // broken connections are what it is for
+	start(server)
+	t.Cleanup(server.Close)
+	p.URL = server.URL
+	return p, server
 }
 
 // Next sets the faults of the next requests, one each, in place of those that
