@@ -64,19 +64,24 @@ func (s *shelf) list() []envelope.Part {
 // writer makes the parts of one purpose, table and set of columns: CSV into
 // zstd into age, so that only sealed bytes pile up. Not safe for concurrent use.
 type writer struct {
-	shelf *shelf
-	to    seal.Recipient
-	part  envelope.Part
-	line  []byte // the row being made
-	first bool   // no value of the row yet
+	shelf  *shelf
+	to     seal.Recipient
+	part   envelope.Part
+	header []byte
+	line   []byte // the row being made
+	first  bool   // no value of the row yet
 
-	out    *bytes.Buffer
+	open   bool // a part is being written
+	out    bytes.Buffer
 	packed *zstd.Encoder
 	sealed io.WriteCloser
 }
 
 func newWriter(s *shelf, to seal.Recipient, purpose envelope.Purpose, table string, columns []string) *writer {
-	return &writer{shelf: s, to: to, part: envelope.Part{Purpose: purpose, Table: table, Columns: columns}, first: true}
+	return &writer{
+		shelf: s, to: to, first: true, header: []byte(strings.Join(columns, ",") + "\n"),
+		part: envelope.Part{Purpose: purpose, Table: table, Columns: columns},
+	}
 }
 
 // value adds a value to the row.
@@ -117,15 +122,15 @@ func (w *writer) endRow() (ok bool, err error) {
 	w.line = append(w.line, '\n')
 	defer func() { w.line, w.first = w.line[:0], true }()
 	size := int64(len(w.line))
-	if size > MaxPlain-w.headerSize() {
+	if size > MaxPlain-int64(len(w.header)) {
 		return false, nil
 	}
-	if w.out != nil && w.part.PlainSize+size > MaxPlain {
+	if w.open && w.part.PlainSize+size > MaxPlain {
 		if err := w.finish(); err != nil {
 			return false, err
 		}
 	}
-	if w.out == nil {
+	if !w.open {
 		if err := w.begin(); err != nil {
 			return false, err
 		}
@@ -135,12 +140,10 @@ func (w *writer) endRow() (ok bool, err error) {
 	return true, w.write(w.line)
 }
 
-func (w *writer) header() string    { return strings.Join(w.part.Columns, ",") + "\n" }
-func (w *writer) headerSize() int64 { return int64(len(w.header())) }
-
 func (w *writer) begin() (err error) {
-	w.out = new(bytes.Buffer)
-	if w.sealed, err = seal.Writer(w.out, w.to); err != nil {
+	w.open = true
+	w.out.Reset()
+	if w.sealed, err = seal.Writer(&w.out, w.to); err != nil {
 		return err
 	}
 	if w.packed == nil {
@@ -151,8 +154,8 @@ func (w *writer) begin() (err error) {
 	if err != nil {
 		return sealError(err)
 	}
-	w.part.Rows, w.part.PlainSize = 0, w.headerSize()
-	return w.write([]byte(w.header()))
+	w.part.Rows, w.part.PlainSize = 0, int64(len(w.header))
+	return w.write(w.header)
 }
 
 func (w *writer) write(b []byte) error {
@@ -164,18 +167,17 @@ func (w *writer) write(b []byte) error {
 
 // finish seals the part that is open, if one is.
 func (w *writer) finish() error {
-	if w.out == nil {
+	if !w.open {
 		return nil
 	}
+	w.open = false
 	if err := w.packed.Close(); err != nil {
 		return sealError(err)
 	}
 	if err := w.sealed.Close(); err != nil {
 		return sealError(err)
 	}
-	sealed := w.out.Bytes()
-	w.out = nil
-	return w.shelf.add(w.part, sealed)
+	return w.shelf.add(w.part, w.out.Bytes())
 }
 
 func sealError(err error) error {
