@@ -1,11 +1,12 @@
 // Package blob is the write-once object store that everything durable rests
 // on: sealed segments, snapshot manifests, deliveries, the mirror of the log.
-// The contract is Store; file, s3 and azure, one level below, implement it;
-// blobtest is the suite that each of them passes on a real server.
+// The contract is Store; file, s3 and azure, one level below, implement it, and
+// a Registry opens them by URL. blobtest is the suite that each of them passes,
+// on a real server; fault wraps any of them with scripted faults.
 //
 // Objects are small enough to hold in memory (segments are cut to some tens of
 // MiB), so a write is one call with all its bytes: a retry needs no rewind,
-// and no temporary file ever holds anything.
+// and nothing is ever kept outside the store.
 package blob
 
 import (
@@ -21,8 +22,11 @@ import (
 // nothing or the whole object, so the caller repeats it and treats an Exists
 // error with equal bytes as success (PutSame does).
 // Order: a Get, Stat or List that starts after Put returned sees the object.
+// Exists, too, is told only of an object that survives power loss.
 // Retry: implementations retry what is temporary, within ctx, before they
-// return StoreUnavailable. Trust: a store may lie; callers verify what they
+// return StoreUnavailable; so of racing Puts of equal bytes, more than one may
+// succeed if a connection broke. Whoever must know which of several won writes
+// bytes of its own. Trust: a store may lie; callers verify what they
 // read by its hash or its seal, never by the store's own checksums.
 // All methods are safe for concurrent use by any number of processes.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +139,33 @@ func TestTry(t *testing.T) {
 	_, err := Try(ctx, func() (int, error) { cancel(); return 0, down })
 	if havre.KindOf(err) != havre.Cancelled {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A transfer that moves, however slowly, goes on; one that stands still ends.
+func TestStall(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	c := stallConn{Conn: here, read: limit, write: limit}
+	go func() {
+		for range 8 {
+			time.Sleep(limit / 6)
+			_, _ = there.Write([]byte("x"))
+		}
+	}()
+	buf := make([]byte, 1)
+	for i := range 8 {
+		if _, err := c.Read(buf); err != nil {
+			t.Fatalf("byte %d of a slow transfer: %v", i, err)
+		}
+	}
+	if _, err := c.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a read that stands still: %v", err)
+	}
+	if _, err := c.Write(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a write that stands still: %v", err)
 	}
 }
 

@@ -50,7 +50,7 @@ func Client(caFile string) (*http.Client, error) {
 				if err != nil {
 					return nil, err
 				}
-				return &stallConn{Conn: c}, nil
+				return stallConn{Conn: c, read: 2 * Stall, write: Stall}, nil
 			},
 			TLSHandshakeTimeout:   Stall,
 			ResponseHeaderTimeout: 2 * Stall,
@@ -61,20 +61,23 @@ func Client(caFile string) (*http.Client, error) {
 	}, nil
 }
 
-// stallConn ends a transfer that has stood still for Stall. The transport
-// reads even while it waits for an answer, so a read is given the time that
-// ResponseHeaderTimeout allows.
-type stallConn struct{ net.Conn }
+// stallConn ends a transfer that has stood still for too long. The transport
+// reads even while it sends and waits for an answer, so a read is given the
+// time that ResponseHeaderTimeout allows.
+type stallConn struct {
+	net.Conn
+	read, write time.Duration
+}
 
-func (c *stallConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(2 * Stall)); err != nil {
+func (c stallConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.read)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
 }
 
-func (c *stallConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(Stall)); err != nil {
+func (c stallConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(b)

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -47,8 +48,10 @@ func versitygw(ctx context.Context) (string, error) {
 
 // azurite gives the path of the script of its blob service, for node.
 func azurite(ctx context.Context) (string, error) {
-	if _, err := exec.LookPath("node"); err != nil {
-		return "", fmt.Errorf("the Azure test server needs node.js: apt-get install nodejs npm: %w", err)
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return "", fmt.Errorf("the Azure test server needs %s: apt-get install nodejs npm: %w", program, err)
+		}
 	}
 	folder, err := installed(ctx, "azurite-"+AzuriteVersion, func(ctx context.Context, folder string) error {
 		cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--no-save",
@@ -73,7 +76,7 @@ func installed(ctx context.Context, name string, install func(ctx context.Contex
 	}
 	folder := filepath.Join(cache, name)
 	lock := flock.New(folder + ".lock")
-	if err := lock.Lock(); err != nil {
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
 		return "", fmt.Errorf("lock the folder for test servers: %w", err)
 	}
 	defer lock.Unlock()
