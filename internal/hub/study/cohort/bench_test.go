@@ -42,10 +42,10 @@ func benchWorld(persons int) map[string]studytest.Table {
 			b.day(kind[2]+"start_date", day, true)
 			b.day(kind[2]+"end_date", day+r.IntN(30), r.IntN(2) == 0)
 		}
-		tables[kind[0]] = b.table
+		tables[kind[0]] = b.Table
 	}
 	tables["observation_period"], tables["concept"], tables["concept_ancestor"], tables["concept_relationship"] =
-		period.table, concept.table, ancestor.table, relation.table
+		period.Table, concept.Table, ancestor.Table, relation.Table
 	return tables
 }
 

@@ -154,7 +154,7 @@ func (c edgeCase) tables() map[string]studytest.Table {
 			event.day("condition_end_date", dayOf(f[3]), true)
 		}
 	}
-	return map[string]studytest.Table{"observation_period": period.table, "condition_occurrence": event.table}
+	return map[string]studytest.Table{"observation_period": period.Table, "condition_occurrence": event.Table}
 }
 
 func mustInt(s string) int64 {

@@ -7,33 +7,33 @@ import (
 	"github.com/havre-hub/havre/internal/hub/study/studytest"
 )
 
-// builder fills a table row by row; nil is null.
-type builder struct {
-	table studytest.Table
-}
+// builder fills a table row by row; a value that is not ok is null.
+type builder struct{ studytest.Builder }
 
-func newBuilder() builder { return builder{studytest.Table{}} }
-
-func (b builder) column(name string) *studytest.Column {
-	if b.table[name] == nil {
-		b.table[name] = &studytest.Column{}
-	}
-	return b.table[name]
-}
+func newBuilder() builder { return builder{studytest.NewBuilder()} }
 
 func (b builder) int(name string, v int64, ok bool) {
-	c := b.column(name)
-	c.Ints, c.Null = append(c.Ints, v), append(c.Null, !ok)
+	if ok {
+		b.Int(name, v)
+	} else {
+		b.NullInt(name)
+	}
 }
 
 func (b builder) day(name string, v int, ok bool) {
-	c := b.column(name)
-	c.Days, c.Null = append(c.Days, int32(v)), append(c.Null, !ok)
+	if ok {
+		b.Day(name, v)
+	} else {
+		b.NullDay(name)
+	}
 }
 
 func (b builder) text(name, v string, ok bool) {
-	c := b.column(name)
-	c.Texts, c.Null = append(c.Texts, v), append(c.Null, !ok)
+	if ok {
+		b.Text(name, v)
+	} else {
+		b.NullText(name)
+	}
 }
 
 // randomWorld makes a small population and vocabulary.
@@ -56,7 +56,7 @@ func randomWorld(r *rand.Rand) map[string]studytest.Table {
 			period.day("observation_period_end_date", end, true)
 		}
 	}
-	tables := map[string]studytest.Table{"person": person.table, "observation_period": period.table}
+	tables := map[string]studytest.Table{"person": person.Table, "observation_period": period.Table}
 	for _, kind := range [][2]string{{"condition_occurrence", "condition"}, {"drug_exposure", "drug"}} {
 		b := newBuilder()
 		start, end := kind[1]+"_start_date", kind[1]+"_end_date"
@@ -76,7 +76,7 @@ func randomWorld(r *rand.Rand) map[string]studytest.Table {
 				b.int("days_supply", int64(r.IntN(40)-2), r.IntN(3) > 0)
 			}
 		}
-		tables[kind[0]] = b.table
+		tables[kind[0]] = b.Table
 	}
 	concept, ancestor, relation := newBuilder(), newBuilder(), newBuilder()
 	for id := int64(1); id < 13; id++ { // 0, 13 and 14 are unknown to the vocabulary
@@ -95,6 +95,6 @@ func randomWorld(r *rand.Rand) map[string]studytest.Table {
 			}
 		}
 	}
-	tables["concept"], tables["concept_ancestor"], tables["concept_relationship"] = concept.table, ancestor.table, relation.table
+	tables["concept"], tables["concept_ancestor"], tables["concept_relationship"] = concept.Table, ancestor.Table, relation.Table
 	return tables
 }
