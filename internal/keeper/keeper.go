@@ -203,3 +203,9 @@ func (k *Keeper) record(ctx context.Context, action string, d havre.DeliveryID, 
 	_, err := k.Log.Record(ctx, audit.Event{Action: action, Actor: havre.NewPersonal(k.Name), Subject: string(d), Facts: facts})
 	return err
 }
+
+// Numbers gives the register numbers under which a holder's own id stands, so
+// that linkage can be measured against a known truth.
+func (k *Keeper) Numbers(holder havre.HolderID, source string) []int64 {
+	return k.register.BySource(holder, source)
+}

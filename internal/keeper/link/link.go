@@ -58,7 +58,7 @@ type Decision struct {
 // Rules of Exact, as they stand in counts and in the journal.
 const (
 	RuleSource = "source" // same holder and same id of the holder as before, traits do not conflict
-	RuleNIR    = "nir"    // same certified NIR, birth date and sex do not conflict
+	RuleNIR    = "nir"    // same certified NIR; birth date, sex and first given name do not conflict
 	RuleStrict = "strict" // the five strict traits are the same, no NIR conflicts
 )
 
@@ -66,7 +66,7 @@ const (
 const (
 	ReasonNIRContradicts = "nir_contradicts_traits" // the record's NIR does not fit its own sex or birth date
 	ReasonSourceConflict = "source_conflict"        // the holder's id is known with other traits
-	ReasonNIRConflict    = "nir_conflict"           // the NIR is known with another birth date or sex
+	ReasonNIRConflict    = "nir_conflict"           // the NIR is known with another birth date, sex or first given name
 	ReasonNIRSeveral     = "nir_several"            // the NIR is known of several persons
 	ReasonStrictConflict = "strict_conflict"        // the five traits are known with another NIR
 	ReasonStrictSeveral  = "strict_several"         // the five traits are known of several persons
@@ -76,8 +76,8 @@ const (
 // Exact links by rules without weights, in this order:
 //
 //  1. the holder's own id, known before, if the traits do not conflict;
-//  2. a certified NIR (fictive and provisional ones never count), if birth date
-//     and sex do not conflict;
+//  2. a certified NIR (fictive and provisional ones never count), if birth date,
+//     sex and first given name do not conflict;
 //  3. the five strict traits of the INS (birth name, first given name, birth
 //     date, sex, place of birth), if no certified NIR conflicts.
 //
@@ -132,7 +132,7 @@ func choose(r Record, persons []int64, k Known, rule, conflict, several string) 
 	waiting := false
 	for _, p := range persons {
 		switch {
-		case conflicts(r, k.Records(p)):
+		case conflicts(r, k.Records(p)), rule == RuleNIR && otherGiven(r, k.Records(p)):
 		case k.UnderReview(p):
 			waiting = true
 		default:
@@ -160,6 +160,22 @@ func conflicts(r Record, records []Record) bool {
 		}
 	}
 	return false
+}
+
+// otherGiven says whether the first given name of r is known and differs from
+// that of every record that has one: twins share birth date and sex, and the
+// NIR of one may have been typed for the other.
+func otherGiven(r Record, records []Record) bool {
+	differs := false
+	for i := range records {
+		switch Compare(&r, &records[i]).Given {
+		case Same:
+			return false
+		case Different:
+			differs = true
+		}
+	}
+	return differs
 }
 
 // renamed says whether both names of r differ from every record that has

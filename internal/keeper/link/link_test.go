@@ -67,7 +67,9 @@ func TestExactRules(t *testing.T) {
 	}{
 		{"nobody alike", Traits{BirthName: "Martin"}, Source{"x", "9"}, nil, New, ""},
 		{"nothing at all", Traits{}, Source{}, nil, New, ""},
-		{"same NIR", with(marie, func(t *Traits) { t.BirthName, t.GivenNames = "Typo", "Other" }), Source{"x", ""}, nil, Link, RuleNIR},
+		{"same NIR, another name by marriage", with(marie, func(t *Traits) { t.BirthName = "Typo" }), Source{"x", ""}, nil, Link, RuleNIR},
+		{"same NIR, no given name", with(marie, func(t *Traits) { t.BirthName, t.GivenNames = "Typo", "" }), Source{"x", ""}, nil, Link, RuleNIR},
+		{"NIR of the twin", with(marie, func(t *Traits) { t.GivenNames = "Other" }), Source{"x", ""}, nil, Review, ReasonNIRConflict},
 		{"same NIR, day of birth differs", with(marie, func(t *Traits) { t.BirthDate = "1984-05-08" }), Source{"x", ""}, nil, Review, ReasonNIRConflict},
 		{"NIR of the parent", with(marie, func(t *Traits) { t.BirthDate = "2011-05-08" }), Source{"x", ""}, nil, Review, ReasonNIRContradicts},
 		{"NIR of the other sex", with(marie, func(t *Traits) { t.Sex = "M" }), Source{"x", ""}, nil, Review, ReasonNIRContradicts},
