@@ -91,11 +91,11 @@ func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, pie
 		}
 	}
 	paths := make([]string, len(pieces))
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for i, p := range pieces {
 		g.Go(func() error {
-			data, err := s.plaintext(ctx, t, columns, p)
+			data, err := s.plaintext(gctx, t, columns, p)
 			if err != nil {
 				return err
 			}
