@@ -80,7 +80,7 @@ func (c *collector) resume(buckets int) (left []int, err error) {
 				return nil, err
 			}
 			if ok {
-				partial, _ = c.mapper.decode(data) // what does not decode is computed again
+				partial, _ = c.mapper.decode(b, data) // what does not decode is computed again
 			}
 		}
 		if partial == nil || len(left) == 0 && b == buckets-1 {
@@ -96,7 +96,7 @@ func (c *collector) resume(buckets int) (left []int, err error) {
 
 // take is the Done of the task.
 func (c *collector) take(bucket int, data []byte) error {
-	partial, err := c.mapper.decode(data)
+	partial, err := c.mapper.decode(bucket, data)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c *collector) take(bucket int, data []byte) error {
 		if err != nil {
 			return err
 		}
-		if _, sound := c.mapper.decode(old); ok && sound == nil && !bytes.Equal(old, data) {
+		if _, sound := c.mapper.decode(bucket, old); ok && sound == nil && !bytes.Equal(old, data) {
 			return havre.E("study.run", havre.Refused, fmt.Sprintf("bucket %d of run %s gives another result than before: the rows behind it have changed", bucket, c.job.ID)).
 				WithHint("start the study as a new run")
 		}
@@ -215,5 +215,5 @@ func (m *Mapper) Map(ctx context.Context, bucket int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return m.encode(partial)
+	return m.encode(bucket, partial)
 }

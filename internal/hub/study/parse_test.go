@@ -1,0 +1,162 @@
+package study
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/cohort"
+)
+
+const sound = `name: bleeding
+title: Bleeding
+description: |
+  Two lines
+  of text
+cohorts:
+  a: {circe: a.json}
+  b:
+    circe: {PrimaryCriteria: {CriteriaList: [{DrugExposure: {First: true}}], ObservationWindow: {PriorDays: 0, PostDays: 0}, PrimaryCriteriaLimit: {Type: "First"}}}
+analyses:
+  - name: users
+    kind: counts
+    cohort: a
+    by: [sex, year]
+    age_bands: [0, 18, 65]
+  - {name: rate, kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}}
+`
+
+const condition = `{"PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {"Age": {"Value": 4, "Op": "gt"}}}],
+	"ObservationWindow": {"PriorDays": 0, "PostDays": 0}, "PrimaryCriteriaLimit": {"Type": "All"}}}`
+
+func openTest(name string) ([]byte, error) {
+	if name == "a.json" || name == "sub/a.json" {
+		return []byte(condition), nil
+	}
+	return nil, errors.New("there is no such file")
+}
+
+func TestParseSound(t *testing.T) {
+	d, err := Parse([]byte(sound), openTest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Name != "bleeding" || len(d.Cohorts) != 2 || d.Description != "Two lines\nof text\n" ||
+		!slices.Equal(d.Analyses[0].By, []string{"sex", "year"}) || !slices.Equal(d.Analyses[0].AgeBands, []int{0, 18, 65}) ||
+		d.Analyses[1].TimeAtRisk != (TimeAtRisk{Start: 1, CohortEnd: true}) || d.Analyses[1].CleanWindow != Ever {
+		t.Errorf("%+v", d)
+	}
+	needs, err := d.Needs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []cohort.Need{
+		{Table: "condition_occurrence", Columns: []string{"person_id", "condition_occurrence_id", "condition_start_date", "condition_end_date", "condition_concept_id"}},
+		{Table: "drug_exposure", Columns: []string{"person_id", "drug_exposure_id", "drug_exposure_start_date", "drug_exposure_end_date", "days_supply", "drug_concept_id"}},
+		{Table: "observation_period", Columns: []string{"person_id", "observation_period_start_date", "observation_period_end_date"}},
+		{Table: "person", Columns: []string{"person_id", "gender_concept_id", "year_of_birth"}},
+	}
+	if !reflect.DeepEqual(needs, want) {
+		t.Errorf("needs %v", needs)
+	}
+	// The digest is of what is said, not of how it is laid out.
+	again, err := Parse([]byte(strings.Replace(sound, "{circe: a.json}", "\n    circe: ./a.json", 1)), func(string) ([]byte, error) {
+		return []byte(strings.ReplaceAll(condition, " ", "  ")), nil
+	})
+	if err != nil || again.Digest() != d.Digest() {
+		t.Errorf("another lay-out gives another digest, or %v", err)
+	}
+	other, err := Parse([]byte(strings.Replace(sound, "18, 65", "18, 66", 1)), openTest)
+	if err != nil || other.Digest() == d.Digest() {
+		t.Errorf("another study has the same digest, or %v", err)
+	}
+}
+
+func TestParseMistakes(t *testing.T) {
+	for _, c := range []struct {
+		old, new string
+		want     []string
+	}{
+		{"title: Bleeding", "titel: Bleeding", []string{`line 2, column 1: a study has no key "titel"; did you mean "title"?`}},
+		{"    kind: counts", "    kind: count", []string{`line 11, column`, `there is no kind "count"; did you mean "counts"?`}},
+		{"    cohort: a", "    cohort: z", []string{`analysis "users": there is no cohort "z"`}},
+		{"    cohort: a", "    cohrt: a", []string{`line 13, column 5`, `did you mean "cohort"?`, `needs the key cohort`}},
+		{"[sex, year]", "[sex, yaer, sex]", []string{`cannot count by "yaer"; did you mean "year"?`, `counts by "sex" twice`}},
+		{"[0, 18, 65]", "[0, 65, 18]", []string{"age_bands begin with 0 and rise"}},
+		{"[0, 18, 65]", "[0, old]", []string{"line 15, column 20: this must be a whole number"}},
+		{"end: cohort_end", "end: 0", []string{"ends before it starts"}},
+		{"end: cohort_end", "ende: 0", []string{`did you mean "end"?`, "needs an end"}},
+		{", time_at_risk: {start: 1, end: cohort_end}", "", []string{"needs a time_at_risk"}},
+		{"kind: counts", "kind: counts\n    top: 3", []string{`an analysis of kind counts has no key "top"`}},
+		{"name: rate", "name: users", []string{`two analyses are named "users"`}},
+		{"name: bleeding", "name: Bleeding!", []string{"line 1, column 7: the study needs a name"}},
+		{"a: {circe: a.json}", "a: {circe: ../a.json}", []string{"line 7, column 14: a cohort file lies in the folder"}},
+		{"a: {circe: a.json}", "a: {circe: /etc/a.json}", []string{"a cohort file lies in the folder"}},
+		{"a: {circe: a.json}", "a: {circe: b.json}", []string{`the cohort file "b.json" cannot be read`}},
+		{"a: {circe: a.json}", "a: {}", []string{`cohort "a" has no definition`}},
+		{"a: {circe: a.json}", "a: 7", []string{"a cohort must be keys and values"}},
+		{"{First: true}", "{Frist: true}", []string{`line 8, column 3: cohort "b"`, "DrugExposure.Frist", `did you mean "First"?`}},
+		{"{First: true}", "{StopReason: 1}", []string{"DrugExposure.StopReason is not evaluated"}},
+		{"{First: true}", "&x {First: true}", []string{"anchors, aliases and tags are not allowed here"}},
+		{"title: Bleeding", "title: [a", []string{"not sound YAML"}},
+		{"title: Bleeding", "title: a\ntitle: b", []string{"title"}},
+		{"name: bleeding", "---\nname: x\n---\nname: bleeding", []string{"one YAML document"}},
+		{"title: Bleeding", "titel: x\nanalysis: []", []string{`"titel"`, `"analysis"`}}, // all at once
+	} {
+		text := strings.Replace(sound, c.old, c.new, 1)
+		if text == sound {
+			t.Fatalf("%q does not stand in the study", c.old)
+		}
+		_, err := Parse([]byte(text), openTest)
+		if havre.KindOf(err) != havre.Invalid {
+			t.Errorf("%s: %v", c.new, err)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: the message lacks %q: %v", c.new, w, err)
+			}
+		}
+	}
+}
+
+// TestCheckByHand: a study made by a program is checked like one from a file.
+func TestCheckByHand(t *testing.T) {
+	d := &Definition{Name: "x", Cohorts: []Cohort{{Name: "b", Circe: json.RawMessage(condition)}, {Name: "a", Circe: json.RawMessage("{}")}},
+		Analyses: []Spec{{Name: "r", Kind: KindRecords, Cohort: "b", Tables: []string{"person", "visits", "death", "death"}},
+			{Name: "c", Kind: KindConcepts, Cohort: "b", Table: "observation_period", Top: 5000}}}
+	err := Check(d)
+	for _, w := range []string{`"a" stands twice or out of order`, "$.PrimaryCriteria", "table person does not hold", `no table "visits"`,
+		"names table death twice", "top is a number from 1 to 1000"} {
+		if err == nil || !strings.Contains(err.Error(), w) {
+			t.Errorf("the message lacks %q: %v", w, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(sound))
+	f.Add([]byte("name: a\ncohorts: {a: {circe: {x: [1, 2.5, ~, 'y', \"z\"]}}}\nanalyses: [{name: b}]"))
+	f.Add([]byte("? [a]\n: b\n"))
+	f.Add([]byte("a: &b [*b]"))
+	f.Add([]byte("a: !!binary x\n<<: {b: c}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := Parse(data, openTest)
+		if err != nil {
+			if havre.KindOf(err) != havre.Invalid {
+				t.Errorf("kind %q: %v", havre.KindOf(err), err)
+			}
+			return
+		}
+		if err := Check(d); err != nil {
+			t.Errorf("parsed but unsound: %v", err)
+		}
+		if _, err := d.Needs(); err != nil {
+			t.Errorf("needs: %v", err)
+		}
+	})
+}
