@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -98,15 +97,25 @@ func (d *Desk) verifyLinkage(ctx context.Context, v Delivery, head []byte) (*env
 		return nil, havre.E(op, havre.Refused, "the linkage table is for another delivery, holder or hub than "+string(v.ID)).
 			WithHint("hand over the table of this delivery")
 	}
-	var version sql.NullInt64
-	if err := d.DB.DB().QueryRowContext(ctx, "SELECT max(key_version) FROM delivery").Scan(&version); err != nil {
-		return nil, meta.Fail(op, "the key version in use cannot be read", err)
+	version, err := KeyVersion(ctx, d.DB)
+	if err != nil {
+		return nil, err
 	}
-	if version.Valid && int(version.Int64) != l.KeyVersion {
-		return nil, havre.E(op, havre.Refused, fmt.Sprintf("the table has pseudonyms of key version %d, but the warehouse stands on version %d: the same persons would become others", l.KeyVersion, version.Int64)).
+	if version != 0 && version != l.KeyVersion {
+		return nil, havre.E(op, havre.Refused, fmt.Sprintf("the table has pseudonyms of key version %d, but the warehouse stands on version %d: the same persons would become others", l.KeyVersion, version)).
 			WithHint("let the keeper link with the version in use, or re-key the whole warehouse")
 	}
 	return l, nil
+}
+
+// KeyVersion is the version of the keeper's secret on which the warehouse
+// stands; 0 while no delivery is linked.
+func KeyVersion(ctx context.Context, db *meta.DB) (int, error) {
+	var version int
+	if err := db.DB().QueryRowContext(ctx, "SELECT coalesce(max(key_version), 0) FROM delivery").Scan(&version); err != nil {
+		return 0, meta.Fail("receive.link", "the key version in use cannot be read", err)
+	}
+	return version, nil
 }
 
 // Links opens the table of a linked delivery.
@@ -185,7 +194,7 @@ func readLinks(name string, text []byte, version int, seen map[[16]byte]struct{}
 		if _, err := hex.Decode(key[:], id); err != nil {
 			return bad(n, "the transport id is not 32 lower-case hex digits")
 		}
-		if !checkLevel1(string(pseudonym), version) {
+		if !ValidLevel1(string(pseudonym), version) {
 			return bad(n, fmt.Sprintf("the pseudonym is not one of level 1 and key version %d", version))
 		}
 		if _, twice := seen[key]; twice {

@@ -59,8 +59,8 @@ func (l *Level2) mac(level1 string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// checkLevel1 says whether text is a level-1 pseudonym of that key version.
-func checkLevel1(text string, version int) bool {
+// ValidLevel1 says whether text is a level-1 pseudonym of that key version.
+func ValidLevel1(text string, version int) bool {
 	rest, ok := strings.CutPrefix(text, "p1."+strconv.Itoa(version)+".")
 	if !ok || len(rest) != lower.EncodedLen(sha256.Size) {
 		return false
