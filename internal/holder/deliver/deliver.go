@@ -133,7 +133,7 @@ func (o Options) complete() (Options, error) {
 	if o.Delivery == "" {
 		o.Delivery = havre.NewDeliveryID()
 	}
-	if !validDelivery(o.Delivery) {
+	if !envelope.IsDeliveryID(string(o.Delivery)) {
 		return o, havre.E("deliver", havre.Invalid, fmt.Sprintf("%q is no id of a delivery", o.Delivery)).WithHint("ids have 32 lower-case hexadecimal digits")
 	}
 	if o.Now == nil {
@@ -143,10 +143,6 @@ func (o Options) complete() (Options, error) {
 		o.Progress = havre.NoProgress
 	}
 	return o, nil
-}
-
-func validDelivery(id havre.DeliveryID) bool {
-	return len(id) == 32 && strings.Trim(string(id), "0123456789abcdef") == ""
 }
 
 // making is a delivery that is being made.

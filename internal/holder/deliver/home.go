@@ -158,7 +158,7 @@ func (h *Home) KeepReceipt(receipt []byte) error {
 	if err != nil {
 		return err
 	}
-	if !validDelivery(r.Delivery) {
+	if !envelope.IsDeliveryID(string(r.Delivery)) {
 		return havre.E("deliver.receipt", havre.Tampered, "the receipt names no delivery")
 	}
 	manifest, err := os.ReadFile(filepath.Join(h.dir, "receipts", string(r.Delivery)+".manifest.json"))

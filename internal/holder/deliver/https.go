@@ -5,16 +5,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,8 +46,8 @@ var _ Transport = (*HTTPS)(nil)
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 1 << 20
 
-// NewHTTPS talks to the endpoint at base, an https URL, and shows the
-// certificate that config holds (see ClientTLS).
+// NewHTTPS talks to the endpoint at base, an https URL, over mutual TLS
+// (sign.ClientTLS: each end knows the other's key).
 func NewHTTPS(base string, config *tls.Config) (*HTTPS, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
@@ -64,24 +63,6 @@ func NewHTTPS(base string, config *tls.Config) (*HTTPS, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &HTTPS{base: strings.TrimRight(base, "/"), client: client, pause: 250 * time.Millisecond, during: 3 * time.Minute}, nil
-}
-
-// ClientTLS is the configuration of mutual TLS: the holder's certificate and
-// key, and the certificate of the body that vouches for the hub, all PEM files.
-func ClientTLS(certificate, key, authority string) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(certificate, key)
-	if err != nil {
-		return nil, havre.E("deliver.https", havre.KeyUnavailable, "the holder's TLS certificate "+certificate+" and its key cannot be read").Wrap(err)
-	}
-	pem, err := os.ReadFile(authority)
-	if err != nil {
-		return nil, havre.E("deliver.https", havre.KeyUnavailable, "the hub's certificate "+authority+" cannot be read").Wrap(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, havre.E("deliver.https", havre.Invalid, authority+" holds no certificate in PEM")
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, RootCAs: roots}, nil
 }
 
 func (h *HTTPS) url(d havre.DeliveryID, name string) string {
@@ -171,7 +152,7 @@ func (h *HTTPS) once(r *http.Request) (answer, error) {
 	if err != nil {
 		if untrusted(err) {
 			return answer{}, backoff.Permanent(havre.E("deliver.https", havre.Refused, "no trusted connection to "+h.base).
-				WithHint("check the hub's and the holder's certificates and their dates").Wrap(err))
+				WithHint("check that the hub has the holder's key on record, and the holder the hub's").Wrap(err))
 		}
 		return answer{}, err
 	}
@@ -196,10 +177,16 @@ func (h *HTTPS) once(r *http.Request) (answer, error) {
 	return answer{}, backoff.Permanent(problem)
 }
 
+// untrusted says whether one end does not accept the other's key.
 func untrusted(err error) bool {
-	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
-	_, alert := errors.AsType[tls.AlertError](err)
-	return verify || alert
+	if _, verify := errors.AsType[*tls.CertificateVerificationError](err); verify {
+		return true
+	}
+	if _, pinned := errors.AsType[*havre.Error](err); pinned {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" // an alert of TLS
 }
 
 // problemOf reads an error of the other side. Its words are shown, so control

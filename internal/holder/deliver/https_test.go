@@ -3,24 +3,15 @@ package deliver
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -45,58 +36,25 @@ type endpoint struct {
 	count int
 }
 
-func newEndpoint(t *testing.T, signer *sign.Signer) (*endpoint, *tls.Config) {
+func newEndpoint(t *testing.T, w *world, signer *sign.Signer) (*endpoint, *tls.Config) {
 	e := &endpoint{signer: signer, parts: map[string][]byte{}, puts: map[string]int{}}
 	e.Server = httptest.NewUnstartedServer(http.HandlerFunc(e.serve))
-	dir := t.TempDir()
-	cert, key := certificate(t, dir, "holder")
-	srvCert, srvKey := certificate(t, dir, "hub")
-	pool := x509.NewCertPool()
-	b, err := os.ReadFile(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool.AppendCertsFromPEM(b)
-	pair, err := tls.LoadX509KeyPair(srvCert, srvKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, Certificates: []tls.Certificate{pair}}
+	server, client := certificate(t, w.hubSigner), certificate(t, w.home.Signer)
+	e.TLS = sign.ServerTLS(server, func(k sign.PublicKey) bool { return k.String() == w.home.Signer.Public().String() })
 	e.Config.ErrorLog = log.New(io.Discard, "", 0) // spoiled connections are the point of these tests
 	e.EnableHTTP2 = true
 	e.StartTLS()
 	t.Cleanup(e.Close)
-	config, err := ClientTLS(cert, key, srvCert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e, config
+	return e, sign.ClientTLS(client, w.hubSigner.Public())
 }
 
-// certificate makes a self-signed certificate for 127.0.0.1.
-func certificate(t *testing.T, dir, name string) (certFile, keyFile string) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func certificate(t *testing.T, s *sign.Signer) tls.Certificate {
+	t.Helper()
+	c, err := sign.Certificate(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{{127, 0, 0, 1}}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pk, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
-	for f, b := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: pk}} {
-		if err := os.WriteFile(f, pem.EncodeToMemory(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
+	return c
 }
 
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
@@ -202,7 +160,7 @@ func TestHTTPSDeliversInSpiteOfFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			e, config := newEndpoint(t, w.hubSigner)
+			e, config := newEndpoint(t, w, w.hubSigner)
 			e.fault = fault
 			dir := write(t, health())
 			o := w.options(t, dir)
@@ -237,7 +195,7 @@ func TestHTTPSDeliversInSpiteOfFaults(t *testing.T) {
 
 func TestHTTPSLostAnswerIsNoSecondPart(t *testing.T) {
 	w := newWorld(t)
-	e, config := newEndpoint(t, w.hubSigner)
+	e, config := newEndpoint(t, w, w.hubSigner)
 	e.fault = func(rw http.ResponseWriter, r *http.Request, count int) bool {
 		if r.Method == http.MethodPut && e.puts[strings.TrimPrefix(r.URL.Path, "/v1/deliveries/")] == 0 {
 			e.put(httptest.NewRecorder(), r, strings.TrimPrefix(r.URL.Path, "/v1/deliveries/"))
@@ -254,7 +212,7 @@ func TestHTTPSLostAnswerIsNoSecondPart(t *testing.T) {
 
 func TestHTTPSResumes(t *testing.T) {
 	w := newWorld(t)
-	e, config := newEndpoint(t, w.hubSigner)
+	e, config := newEndpoint(t, w, w.hubSigner)
 	var down bool
 	e.fault = func(rw http.ResponseWriter, r *http.Request, _ int) bool {
 		e.mu.Lock()
@@ -299,7 +257,7 @@ func TestHTTPSResumes(t *testing.T) {
 
 func TestHTTPSRefusals(t *testing.T) {
 	w := newWorld(t)
-	e, config := newEndpoint(t, w.hubSigner)
+	e, config := newEndpoint(t, w, w.hubSigner)
 	h := hurried(t, e, config)
 	ctx := context.Background()
 	e.fault = func(rw http.ResponseWriter, r *http.Request, _ int) bool {
@@ -326,16 +284,14 @@ func TestHTTPSRefusals(t *testing.T) {
 			t.Errorf("the hub's words are lost: %v", err)
 		}
 	}
-	bare := config.Clone()
-	bare.Certificates = nil
-	stranger := hurried(t, e, bare)
-	if err := stranger.Put(ctx, "d", "x", nil); err == nil {
-		t.Error("a holder without a certificate is served")
+	h.during = 2 * time.Second
+	stranger := hurried(t, e, sign.ClientTLS(certificate(t, sign.NewSigner()), w.hubSigner.Public()))
+	if err := stranger.Put(ctx, "d", "x", nil); havre.KindOf(err) != havre.Refused {
+		t.Errorf("a holder that the hub does not know gives %v", err)
 	}
-	blind := config.Clone()
-	blind.RootCAs = x509.NewCertPool()
-	if err := hurried(t, e, blind).Put(ctx, "d", "x", nil); havre.KindOf(err) != havre.Refused {
-		t.Errorf("a hub that nobody vouches for gives %v", err)
+	blind := hurried(t, e, sign.ClientTLS(certificate(t, w.home.Signer), sign.NewSigner().Public()))
+	if err := blind.Put(ctx, "d", "x", nil); havre.KindOf(err) != havre.Refused {
+		t.Errorf("a hub with another key gives %v", err)
 	}
 	if _, err := NewHTTPS("http://hub", config); havre.KindOf(err) != havre.Invalid {
 		t.Errorf("clear text is accepted: %v", err)
@@ -349,7 +305,7 @@ func TestHTTPSRefusals(t *testing.T) {
 
 func TestForeignReceiptsAreRefused(t *testing.T) {
 	w := newWorld(t)
-	e, config := newEndpoint(t, sign.NewSigner()) // signs with another key
+	e, config := newEndpoint(t, w, sign.NewSigner()) // signs with another key
 	o := w.options(t, write(t, health()))
 	o.To = hurried(t, e, config)
 	o.Delivery = havre.NewDeliveryID()

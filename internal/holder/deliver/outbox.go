@@ -99,7 +99,7 @@ func (b outbox) list() (whole, cut []havre.DeliveryID, err error) {
 	}
 	for _, e := range entries {
 		d := havre.DeliveryID(e.Name())
-		if !e.IsDir() || !validDelivery(d) {
+		if !e.IsDir() || !envelope.IsDeliveryID(e.Name()) {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(b.dir, e.Name(), envelope.ManifestName)); err == nil {

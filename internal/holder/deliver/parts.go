@@ -20,6 +20,10 @@ import (
 // MaxPlain is the largest CSV text of one part, in bytes.
 const MaxPlain = 32 << 20
 
+// maxRow is the longest row of a part, in bytes: half of what the hub's CSV
+// reader takes.
+const maxRow = 8 << 20
+
 // shelf takes sealed parts as they are finished, numbers them and keeps their
 // description. Safe for concurrent use.
 type shelf struct {
@@ -113,8 +117,8 @@ func needsQuotes(v []byte) bool {
 	return false
 }
 
-// endRow ends the row. It is not ok, and the row is dropped, if no part could
-// hold it.
+// endRow ends the row. It is not ok, and the row is dropped, if it is longer
+// than a row may be.
 func (w *writer) endRow() (ok bool, err error) {
 	if len(w.line) == 0 {
 		w.line = append(w.line, `""`...) // an empty line would be no row
@@ -122,7 +126,7 @@ func (w *writer) endRow() (ok bool, err error) {
 	w.line = append(w.line, '\n')
 	defer func() { w.line, w.first = w.line[:0], true }()
 	size := int64(len(w.line))
-	if size > MaxPlain-int64(len(w.header)) {
+	if size > maxRow {
 		return false, nil
 	}
 	if w.open && w.part.PlainSize+size > MaxPlain {

@@ -66,9 +66,9 @@ func sendTo(ctx context.Context, t Transport, box outbox, s *staged, parts []env
 			if err != nil {
 				return err
 			}
-			if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != p.SHA256 {
-				return havre.E("deliver.send", havre.Tampered, "the part "+p.Name+" in the outbox is not the one that the manifest names").
-					WithHint("deliver anew: a new delivery makes all parts again")
+			if err := p.CheckSealed(data); err != nil {
+				return havre.E("deliver.send", havre.Tampered, "the part "+p.Name+" in the outbox is not the one that was made").
+					WithHint("deliver anew: a new delivery makes all parts again").Wrap(err)
 			}
 			return t.Put(gctx, d, p.Name, data)
 		})

@@ -9,10 +9,11 @@ import (
 
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/omop"
+	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/holder/intake"
 )
 
-// tooLong is the reason of a row that no part could hold.
+// tooLong is the reason of a row that is longer than maxRow.
 const tooLong = "too_long"
 
 // personDomain is the concept of the domain Person; where a fact of
@@ -88,7 +89,11 @@ func (p *plan) header() []string {
 // deliver reads one file. What came of it is written into src.
 func (j *job) deliver(ctx context.Context, f intake.File, src *envelope.Source) error {
 	p := j.plan(f)
-	if h := p.header(); j.health == nil || !slices.Equal(h, j.health.part.Columns) {
+	h := p.header()
+	if len(h) == 0 {
+		return havre.E("deliver", havre.Invalid, f.Name+" has no column that may leave the holder").WithHint("leave the file out of the delivery")
+	}
+	if j.health == nil || !slices.Equal(h, j.health.part.Columns) {
 		if err := j.finish(); err != nil {
 			return err
 		}
