@@ -56,6 +56,9 @@ func (p *problems) err() error {
 		WithHint("docs/reference/study.md lists every key of a study")
 }
 
+// maxYAML bounds a study file. Studies are pages long, not books.
+const maxYAML = 4 << 20
+
 // parseYAML gives the one document of a YAML file.
 func parseYAML(data []byte) (root ast.Node, err error) {
 	defer func() {
@@ -63,6 +66,9 @@ func parseYAML(data []byte) (root ast.Node, err error) {
 			err = havre.E("study.parse", havre.Invalid, "the study is not sound YAML")
 		}
 	}()
+	if len(data) > maxYAML {
+		return nil, havre.E("study.parse", havre.Invalid, fmt.Sprintf("a study has at most %d bytes", maxYAML))
+	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		line, _, _ := strings.Cut(err.Error(), "\n") // what follows quotes the file

@@ -440,3 +440,26 @@ func TestNobody(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCheckpoint: whatever lies among the checkpoints, the result of a run is
+// that of its rows.
+func FuzzCheckpoint(f *testing.F) {
+	d, tables := parse(f, bleeding), drugWorld(6)
+	j := job(f, d, tables, 2)
+	store := &kept{data: map[string][]byte{}}
+	j.Checkpoints = store
+	want := encode(f, run(f, j))
+	sound := slices.Clone(store.data["run/0"])
+	f.Add(sound)
+	f.Add(slices.Clone(store.data["run/1"])) // of another bucket
+	f.Add([]byte(strings.Replace(string(sound), `"form":1`, `"form":2`, 1)))
+	f.Add(append([]byte(" "), sound...))
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j := j
+		j.Checkpoints = &kept{data: map[string][]byte{"run/0": data}}
+		if got := encode(t, run(t, j)); got != want {
+			t.Errorf("checkpoint %q changed the result", data)
+		}
+	})
+}

@@ -5,8 +5,9 @@ package studytest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"hash/maphash"
+	"hash/fnv"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -68,11 +69,11 @@ func New(buckets int, tables map[string]Table) *Population {
 	return p
 }
 
-var seed = maphash.MakeSeed()
-
-// BucketOf gives the bucket of a person; it differs from run to run.
+// BucketOf gives the bucket of a person, the same in every process.
 func BucketOf(person int64, buckets int) int {
-	return int(maphash.Comparable(seed, person) % uint64(buckets))
+	h := fnv.New64a()
+	_ = binary.Write(h, binary.BigEndian, person) // a hash never fails
+	return int(h.Sum64() % uint64(buckets))
 }
 
 // Buckets gives the number of buckets.
