@@ -1,5 +1,10 @@
 package cohort
 
+import (
+	"slices"
+	"strings"
+)
+
 // domain says where the events of one kind of criteria stand in the CDM, and
 // which attributes of the kind are evaluated. Attributes that Circe knows and
 // Havre does not evaluate yet are in refused: they are refused by name, while
@@ -186,3 +191,29 @@ var domains = func() map[string]*domain {
 
 // refusedDomains are the kinds that Circe knows and Havre does not evaluate yet.
 var refusedDomains = []string{"Death", "DoseEra", "Episode", "LocationRegion", "PayerPlanPeriod", "Specimen", "VisitDetail"}
+
+// sourceField is the name of the field that asks for source concepts.
+func (d *domain) sourceField() string {
+	return strings.TrimSuffix(strings.TrimSuffix(d.name, "Occurrence"), "Exposure") + "SourceConcept"
+}
+
+// Supported lists the criteria that are evaluated, each with its attributes
+// beside CodesetId and First, sorted.
+func Supported() map[string][]string {
+	out := map[string][]string{}
+	for name, d := range domains {
+		var fields []string
+		for field, a := range d.attributes {
+			fields = append(fields, field)
+			if a.exclude != "" {
+				fields = append(fields, a.exclude)
+			}
+		}
+		if d.source != "" {
+			fields = append(fields, d.sourceField())
+		}
+		slices.Sort(fields)
+		out[name] = fields
+	}
+	return out
+}

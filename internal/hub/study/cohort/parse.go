@@ -157,10 +157,9 @@ func (p *parser) criterion(n node) {
 	}
 	c := criterion{domain: d, set: -1, source: -1}
 	excludes := p.excludes(m.value, d)
-	sourceField := strings.TrimSuffix(strings.TrimSuffix(d.name, "Occurrence"), "Exposure") + "SourceConcept"
-	known := append(slices.Sorted(maps.Keys(d.attributes)), "First")
-	known = append(append(known, d.refused...), always...)
-	known = append(known, slices.Collect(maps.Keys(excludes))...)
+	sourceField := d.sourceField()
+	known := slices.Sorted(maps.Keys(d.attributes))
+	known = slices.Concat(known, []string{"First"}, d.refused, always, slices.Sorted(maps.Keys(excludes)))
 	if d.concept != "" {
 		known = append(known, "CodesetId")
 	}
