@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/havre-hub/havre/internal/ground/blob"
+	"github.com/havre-hub/havre/internal/ground/seal"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/runner"
+)
+
+// checkpoints keeps the finished buckets of runs in the hub's store, sealed to
+// the hub: a partial result is an aggregate over few persons.
+type checkpoints struct {
+	store blob.Store
+	key   *seal.Key
+}
+
+var _ runner.Checkpoints = checkpoints{}
+
+func (c checkpoints) name(run string, bucket int) string {
+	return fmt.Sprintf("run/%s/%06d", run, bucket)
+}
+
+// Put replaces what an earlier try left under the name.
+func (c checkpoints) Put(ctx context.Context, run string, bucket int, partial []byte) error {
+	sealed, err := seal.Seal(partial, c.key.Recipient())
+	if err != nil {
+		return err
+	}
+	err = c.store.Put(ctx, c.name(run, bucket), sealed)
+	if havre.KindOf(err) != havre.Exists {
+		return err
+	}
+	if err := c.store.Delete(ctx, c.name(run, bucket)); err != nil {
+		return err
+	}
+	return c.store.Put(ctx, c.name(run, bucket), sealed)
+}
+
+func (c checkpoints) Get(ctx context.Context, run string, bucket int) ([]byte, bool, error) {
+	sealed, err := blob.GetAll(ctx, c.store, c.name(run, bucket))
+	if havre.KindOf(err) == havre.NotFound {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	partial, err := seal.Open(sealed, c.key)
+	return partial, err == nil, err
+}
+
+// clear removes the checkpoints of a run whose outputs are safe elsewhere.
+func (c checkpoints) clear(ctx context.Context, run string) error {
+	for info, err := range c.store.List(ctx, "run/"+run+"/") {
+		if err != nil {
+			return err
+		}
+		if err := c.store.Delete(ctx, info.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

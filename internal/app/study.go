@@ -1,0 +1,118 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/release"
+	"github.com/havre-hub/havre/internal/hub/study"
+	"github.com/havre-hub/havre/internal/hub/study/analysis"
+	"github.com/havre-hub/havre/internal/hub/study/runner/pool"
+)
+
+// ReadStudy reads a study.yaml and the cohort files beside it, and checks all.
+func ReadStudy(path string) (*study.Definition, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, havre.E("study", havre.NotFound, "the study "+path+" cannot be read").Wrap(err)
+	}
+	dir, err := os.OpenRoot(filepath.Dir(path)) // cohort files never come from outside the study's folder
+	if err != nil {
+		return nil, havre.E("study", havre.NotFound, "the folder of the study "+path+" cannot be read").Wrap(err)
+	}
+	defer dir.Close()
+	return study.Parse(b, dir.ReadFile)
+}
+
+// RunStudy runs a study under a permit on the current snapshot and puts its
+// outputs before the checkers; nobody sees a number before they agree. A run
+// that was cut goes on at its last finished bucket.
+func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, account string, progress havre.Progress) (release.Status, error) {
+	snap, err := h.Warehouse.Current(ctx)
+	if err != nil {
+		return release.Status{}, err
+	}
+	view, err := h.Permits.Restrict(ctx, permitID, account, snap)
+	if err != nil {
+		return release.Status{}, err
+	}
+	_, permitSHA, err := h.Permits.InForce(ctx, permitID)
+	if err != nil {
+		return release.Status{}, err
+	}
+	if err := h.covers(ctx, d, permitID); err != nil {
+		return release.Status{}, err
+	}
+	run := runID(snap.Root(), permitSHA, d.Digest(), strconv.Itoa(h.Permits.OptedOut()))
+	event := audit.Event{Action: "study.started", Actor: havre.NewPersonal(account), Subject: run,
+		Facts: map[string]string{"permit": permitID, "study_sha256": d.Digest(), "snapshot": snap.Root()}}
+	if _, err := h.Log.Record(ctx, event); err != nil {
+		return release.Status{}, err
+	}
+	kept := checkpoints{h.Store, h.key}
+	outputs, err := study.Run(ctx, study.Job{ID: run, Definition: d, Rows: view, Vocabulary: snap, Build: analysis.Build,
+		Runner: pool.Pool{}, Checkpoints: kept, Progress: progress})
+	if err != nil {
+		event.Action = "study.failed"
+		event.Facts["kind"] = string(havre.KindOf(err))
+		if _, lerr := h.Log.Record(context.WithoutCancel(ctx), event); lerr != nil {
+			return release.Status{}, lerr
+		}
+		return release.Status{}, err
+	}
+	event.Action = "study.finished"
+	event.Facts["outputs"] = strconv.Itoa(len(outputs))
+	if _, err := h.Log.Record(ctx, event); err != nil {
+		return release.Status{}, err
+	}
+	status, err := h.Airlock.Request(ctx, release.Request{Permit: permitID, Requester: account, Study: d.Name, StudySHA: d.Digest(),
+		Run: run, Snapshot: snap.Root(), Outputs: outputs})
+	if err != nil {
+		return status, err
+	}
+	return status, kept.clear(ctx, run)
+}
+
+// covers says, before anything runs, what the study reads that the permit does
+// not list.
+func (h *Hub) covers(ctx context.Context, d *study.Definition, permitID string) error {
+	p, _, err := h.Permits.InForce(ctx, permitID)
+	if err != nil {
+		return err
+	}
+	listed := map[string]bool{}
+	for _, t := range p.Tables {
+		for _, c := range t.Columns {
+			listed[t.Name+"."+c] = true
+		}
+	}
+	needs, err := d.Needs()
+	if err != nil {
+		return err
+	}
+	for _, n := range needs {
+		for _, c := range n.Columns {
+			if !listed[n.Table+"."+c] {
+				return havre.E("study.run", havre.PermitDenied, fmt.Sprintf("the study reads %s.%s, which permit %s does not list", n.Table, c, permitID)).
+					WithHint("take it out of the study, or ask for an amended permit: havre permit amend")
+			}
+		}
+	}
+	return nil
+}
+
+// runID names a run by all that its rows hang on.
+func runID(parts ...string) string {
+	sum := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(sum, "%d:%s\n", len(p), p)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/havre-hub/havre/internal/app/demo"
+)
+
+func newDemo(e *env) *cobra.Command {
+	var o demo.Options
+	cmd := &cobra.Command{
+		Use:   "demo --out FOLDER [--from PLACE]",
+		Short: "The whole journey, over a synthetic population or your own OMOP CDM",
+		Long: `Makes two hospitals and a national payer (or takes your own OMOP CDM with
+--from), a keeper and a hub; delivers, links, ingests, permits, studies,
+releases and verifies; then tries what must not work. It leaves a folder with
+one sub-folder per zone, and report.html.`,
+		Example: `  havre demo --out demo-out
+  havre demo --from my-cdm.zip --out my-demo`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = e.progress()
+			s, err := demo.Run(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return e.result(s, func(w io.Writer) { tell(w, s) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Out, "out", "havre-demo", "the folder to make; it must not exist or be empty")
+	f.StringVar(&o.From, "from", "", "folder or zip of an OMOP CDM 5.3 or 5.4 (CSV, gzipped CSV or Parquet) in place of the synthetic population")
+	f.StringVar(&o.Study, "study", "", "study.yaml to run in place of the built-in one")
+	f.IntVar(&o.Residents, "residents", 20_000, "size of the synthetic population")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the synthetic population")
+	return cmd
+}
+
+// tell says in plain words what the demo found.
+func tell(w io.Writer, s *demo.Summary) {
+	fmt.Fprintln(w)
+	line := func(title, format string, args ...any) {
+		fmt.Fprintf(w, "%-18s %s\n", title, fmt.Sprintf(format, args...))
+	}
+	line("Delivered", "%d rows about %d persons by %d holder(s), sealed before they left", s.Rows.In, s.Persons.Delivered, len(s.Holders))
+	line("Linked", "%d persons; %d records with conflicting evidence wait for a human", s.Persons.Linked, s.Persons.Review)
+	if s.Linkage != nil {
+		line("", "precision %.2f %%, recall %.2f %% against the truth", 100*s.Linkage.Precision, 100*s.Linkage.Recall)
+	}
+	line("Stored", "%d rows; %d set aside, sealed, each with its reason", s.Rows.Stored, s.Rows.In-s.Rows.Stored)
+	line("The host sees", "%d sealed objects, %.1f MiB", s.Store.Objects, float64(s.Store.Bytes)/(1<<20))
+	if s.Effect != nil {
+		line("Study", "rate ratio %.2f (95 %% interval %.2f to %.2f); the truth is %.2f", s.Effect.Estimate, s.Effect.Low, s.Effect.High, s.Effect.True)
+	}
+	for _, r := range s.Releases {
+		line("Left the hub", "release %s: %d cells, %d of them withheld, agreed by two people", r.ID, r.Cells, r.Suppressed)
+	}
+	line("Suspended permit", "%s", yes(s.SuspendedRunRefused, "the next run was refused", "THE NEXT RUN WENT THROUGH"))
+	line("Tampered log", "%s", yes(s.TamperFound, "found", "NOT FOUND"))
+	line("Log", "%d entries, root %s, %s", s.Log.Size, s.Log.Root, yes(s.Log.Verified, "verified from files alone", "NOT VERIFIED"))
+	for _, m := range s.Warnings {
+		line("Noticed", "%s", m)
+	}
+	fmt.Fprintf(w, "\nLook around:\n")
+	for _, p := range []struct{ path, what string }{
+		{"report.html", "all of this, with pictures"},
+		{"holders/", "what each holder has, in clear"},
+		{"keeper/", "what the keeper has: identities, sealed"},
+		{"hub/", "what the hub has: keys (wrapped), log, states"},
+		{"store/", "all that the host sees"},
+		{"released/", "all that left"},
+		{"verify/", "what outsiders check: havre-verify " + filepath.Join(s.Folder, "verify")},
+	} {
+		fmt.Fprintf(w, "  %-12s %s\n", p.path, p.what)
+	}
+	fmt.Fprintf(w, "in %s\n", s.Folder)
+}
+
+func yes(ok bool, good, bad string) string {
+	if ok {
+		return good
+	}
+	return bad
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/havre-hub/havre/internal/app"
+)
+
+func newStudy(e *env) *cobra.Command {
+	cmd := &cobra.Command{Use: "study", Short: "Check a study, see what it reads, run it under a permit"}
+	cmd.AddCommand(newStudyCheck(e), newStudyRun(e))
+	return cmd
+}
+
+func newStudyCheck(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "needs STUDY.yaml",
+		Aliases: []string{"check"},
+		Short:   "Check a study and list the tables and columns that it reads",
+		Example: "  havre study needs study.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := app.ReadStudy(args[0])
+			if err != nil {
+				return err
+			}
+			needs, err := d.Needs()
+			if err != nil {
+				return err
+			}
+			return e.result(map[string]any{"name": d.Name, "analyses": len(d.Analyses), "needs": needs}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %d cohorts, %d analyses; it reads\n", d.Name, len(d.Cohorts), len(d.Analyses))
+				for _, n := range needs {
+					fmt.Fprintf(w, "  %s: %v\n", n.Table, n.Columns)
+				}
+			})
+		},
+	}
+}
+
+func newStudyRun(e *env) *cobra.Command {
+	var dir, as, permit string
+	cmd := &cobra.Command{
+		Use:   "run --hub FOLDER --permit ID --as ACCOUNT STUDY.yaml",
+		Short: "Run a study under a permit; its results wait in the airlock",
+		Long: `Runs a study on the current snapshot, bucket by bucket, under a permit. Nobody
+sees a number: the outputs are checked by the permit's rules, sealed, and wait
+for checkers. A run that was cut goes on at its last finished bucket.`,
+		Example: "  havre study run --hub hub --permit p-0001 --as ada@univ.example study.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := needed(cmd, "permit", "as"); err != nil {
+				return err
+			}
+			d, err := app.ReadStudy(args[0])
+			if err != nil {
+				return err
+			}
+			return withHub(cmd.Context(), dir, func(h *app.Hub) error {
+				s, err := h.RunStudy(cmd.Context(), d, permit, as, e.progress())
+				if err != nil {
+					return err
+				}
+				return e.result(s, func(w io.Writer) { printStatus(w, s) })
+			})
+		},
+	}
+	folderFlag(cmd, &dir, "hub", "hub")
+	asFlag(cmd, &as)
+	cmd.Flags().StringVar(&permit, "permit", "", "the permit to run under")
+	return cmd
+}
