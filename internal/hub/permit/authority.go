@@ -45,6 +45,7 @@ type Authority struct {
 	Config
 	deciding sync.Mutex // one decision at a time, so that a log entry and its version agree
 	optouts  optouts
+	verified verifiedPermits
 }
 
 // Open reads the opt-outs into memory and gives the authority.
@@ -55,7 +56,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if c.MinCount == 0 {
 		c.MinCount = 11
 	}
-	a := &Authority{Config: c}
+	a := &Authority{Config: c, verified: verifiedPermits{all: map[string]verified{}}}
 	return a, a.loadOptOuts(ctx)
 }
 

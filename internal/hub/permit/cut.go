@@ -1,9 +1,7 @@
 package permit
 
 import (
-	"cmp"
 	"context"
-	"math/bits"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -208,7 +206,11 @@ func (c *cutter) ranks(batches []arrow.RecordBatch) ([]int64, error) {
 	if !c.ranked() {
 		return nil, nil
 	}
-	var ids, holders []int64
+	n := 0
+	for _, b := range batches {
+		n += int(b.NumRows())
+	}
+	ids, holders := make([]int64, 0, n), make([]int64, 0, n)
 	for _, b := range batches {
 		id, err := intsOf(b, c.table.ID)
 		if err != nil {
@@ -221,41 +223,6 @@ func (c *cutter) ranks(batches []arrow.RecordBatch) ([]int64, error) {
 		ids, holders = append(ids, id.Int64Values()...), append(holders, holder.Int64Values()...)
 	}
 	return rank(ids, holders), nil
-}
-
-// rank gives each row its place, from 1, in the order of id, then holder, then
-// row; rows of one id and holder, which the warehouse does not have, included.
-func rank(ids, holders []int64) []int64 {
-	ranks := make([]int64, len(ids))
-	if len(ids) == 0 {
-		return ranks
-	}
-	first, last := slices.Min(ids), slices.Max(ids)
-	least, most := slices.Min(holders), slices.Max(holders)
-	rowBits, holderBits := bits.Len(uint(len(ids)-1)), bits.Len64(uint64(most-least))
-	if bits.Len64(uint64(last)-uint64(first))+holderBits+rowBits <= 64 {
-		// Key and row fit into one word: it sorts several times faster.
-		keys := make([]uint64, len(ids))
-		for i := range ids {
-			keys[i] = ((uint64(ids[i])-uint64(first))<<holderBits|uint64(holders[i]-least))<<rowBits | uint64(i)
-		}
-		slices.Sort(keys)
-		for at, k := range keys {
-			ranks[k&(1<<rowBits-1)] = int64(at) + 1
-		}
-		return ranks
-	}
-	order := make([]int, len(ids))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(ids[a], ids[b]), cmp.Compare(holders[a], holders[b]), cmp.Compare(a, b))
-	})
-	for at, i := range order {
-		ranks[i] = int64(at) + 1
-	}
-	return ranks
 }
 
 // clip moves dates into the period; none is null, rows that had one are gone.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
@@ -205,6 +206,9 @@ func (a *Authority) standing(ctx context.Context, id string) (Standing, *record.
 		return fail(havre.E(op, havre.Tampered, "the permit "+id+" in the control database "+what).
 			WithHint("nothing is read under it; compare with the log, and restore the control database from its backup").Wrap(err))
 	}
+	if v, ok := a.verified.get(id, standing, signed); ok && int64(v.permit.Version) == version.Int64 {
+		return v.standing, v.permit, signed, nil
+	}
 	var s Standing
 	if _, err := sign.Verify(standing, standingType, &s, a.Signer.Public()); err != nil {
 		return damaged("has a state that this hub did not sign", err)
@@ -216,7 +220,35 @@ func (a *Authority) standing(ctx context.Context, id string) (Standing, *record.
 	if s.Permit != id || p.ID != id || p.Hub != a.Hub || s.Version != p.Version || int64(p.Version) != version.Int64 || s.PermitSHA != sha(signed) {
 		return damaged("does not fit together: a version was removed or exchanged", nil)
 	}
+	a.verified.put(id, verified{standingBytes: standing, signedBytes: signed, standing: s, permit: p})
 	return s, p, signed, nil
+}
+
+// verified is a permit whose signatures were checked, with the bytes that were.
+type verified struct {
+	standingBytes, signedBytes []byte
+	standing                   Standing
+	permit                     *record.Permit // not to be changed
+}
+
+// verifiedPermits spares checking the signatures of the very same bytes at
+// each read. It never answers for other bytes.
+type verifiedPermits struct {
+	mu  sync.Mutex
+	all map[string]verified
+}
+
+func (v *verifiedPermits) get(id string, standing, signed []byte) (verified, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	e, ok := v.all[id]
+	return e, ok && bytes.Equal(e.standingBytes, standing) && bytes.Equal(e.signedBytes, signed)
+}
+
+func (v *verifiedPermits) put(id string, e verified) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.all[id] = e
 }
 
 // InForce gives a permit that can be used now, and the SHA-256 (hex) of its
@@ -231,7 +263,8 @@ func (a *Authority) InForce(ctx context.Context, id string) (*record.Permit, str
 	if err != nil {
 		return nil, "", err
 	}
-	return p, s.PermitSHA, inForce(s, p, now)
+	own := *p
+	return &own, s.PermitSHA, inForce(s, p, now)
 }
 
 // inForce says why a permit cannot be used at an instant, or nil.

@@ -140,7 +140,9 @@ func (h *hub) receive(f envelope.Parcel) ([]byte, error) {
 	return h.desk.Receive(h.t.Context(), f, "", havre.NoProgress)
 }
 
-func (h *hub) idOf(f envelope.Folder) havre.DeliveryID {
+func (h *hub) idOf(f envelope.Folder) havre.DeliveryID { return h.manifest(f).Delivery }
+
+func (h *hub) manifest(f envelope.Folder) *envelope.Manifest {
 	b, err := os.ReadFile(filepath.Join(string(f), envelope.ManifestName))
 	must(h.t, err)
 	var keys []sign.PublicKey
@@ -149,19 +151,27 @@ func (h *hub) idOf(f envelope.Folder) havre.DeliveryID {
 	}
 	m, err := envelope.VerifyManifest(b, keys...)
 	must(h.t, err)
-	return m.Delivery
+	return m
 }
 
 // linkage makes the keeper's table for a received delivery.
 func (h *hub) linkage(id havre.DeliveryID, change func(*envelope.Linkage), rows ...string) envelope.Folder {
 	h.t.Helper()
-	dir := h.t.TempDir()
-	v, err := h.desk.Delivery(h.t.Context(), id)
+	m, err := h.desk.Manifest(h.t.Context(), id)
 	must(h.t, err)
+	return h.linkageOf(m, change, rows...)
+}
+
+func (h *hub) linkageOf(m *envelope.Manifest, change func(*envelope.Linkage), rows ...string) envelope.Folder {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	signed, err := envelope.SignManifest(m, h.holders[m.Holder])
+	must(h.t, err)
+	sum := sha256.Sum256(signed)
 	text := "tid,pseudonym\n" + strings.Join(rows, "")
 	p, sealed := h.part(envelope.LinkagePartName(1), envelope.LinkagePurpose, "linkage", text, h.desk.Key.Recipient())
 	must(h.t, os.WriteFile(filepath.Join(dir, p.Name), sealed, 0o600))
-	l := &envelope.Linkage{Delivery: id, Holder: v.Holder, Hub: "hub", Keeper: "keeper", Created: h.now, Manifest: v.Manifest,
+	l := &envelope.Linkage{Delivery: m.Delivery, Holder: m.Holder, Hub: "hub", Keeper: "keeper", Created: h.now, Manifest: hex.EncodeToString(sum[:]),
 		KeyVersion: 1, Rows: int64(len(rows)), Persons: int64(len(rows)), Parts: []envelope.Part{p}}
 	if change != nil {
 		change(l)
