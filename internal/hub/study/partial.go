@@ -53,7 +53,7 @@ func (m *Mapper) decode(bucket int, data []byte) ([]Partial, error) {
 	if err := dec.Decode(&e); err != nil {
 		return nil, bad.Wrap(err)
 	}
-	if e.Bucket != bucket || e.Form != partialForm || len(e.Partials) != len(m.analyses) {
+	if e.Form != partialForm || len(e.Partials) != len(m.analyses) {
 		return nil, bad
 	}
 	out := make([]Partial, len(e.Partials))

@@ -83,8 +83,8 @@ const (
 	subjectColumn
 )
 
-// needsPerson says whether the filter joins PERSON: events of somebody
-// without a row there are not kept.
+// needsPerson says whether the filter looks into PERSON: events of somebody
+// without a row there are never kept.
 func (s subject) needsPerson() bool {
 	return s == subjectAgeAtStart || s == subjectAgeAtEnd || s == subjectGender
 }

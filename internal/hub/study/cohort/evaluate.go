@@ -158,7 +158,7 @@ func (w *work) primaryEvents(d *plannedDefinition, person int) {
 			rows = rows[:1]
 		}
 		for _, row := range rows {
-			if pc.needsPerson && !w.people.Known[person] || !w.passes(pc, e, row, person) {
+			if !w.passes(pc, e, row, person) {
 				continue
 			}
 			for _, op := range w.people.Periods(person) {

@@ -24,10 +24,8 @@ type Reader interface {
 // ascending by id. Others cannot belong to a cohort.
 type People struct {
 	ID []int64
-	// Known says who has a row in PERSON; nil, as the next two, unless the plan
-	// wants demographics.
-	Known []bool
-	// Gender is the concept of the sex, NoConcept if there is none.
+	// Gender is the concept of the sex, NoConcept if there is none or the person
+	// has no row in PERSON; nil, as the next, unless the plan wants demographics.
 	Gender []int64
 	// BirthYear is the year of birth, NoYear if unknown.
 	BirthYear []int32
@@ -146,7 +144,7 @@ func loadPeople(ctx context.Context, r Reader, bucket int, demographics bool) (*
 
 // loadDemographics reads PERSON, which has one row for each person.
 func (p *People) loadDemographics(ctx context.Context, r Reader, bucket int) error {
-	p.Known, p.Gender, p.BirthYear = make([]bool, len(p.ID)), make([]int64, len(p.ID)), make([]int32, len(p.ID))
+	p.Gender, p.BirthYear = make([]int64, len(p.ID)), make([]int32, len(p.ID))
 	for i := range p.BirthYear {
 		p.Gender[i], p.BirthYear[i] = NoConcept, NoYear
 	}
@@ -162,7 +160,6 @@ func (p *People) loadDemographics(ctx context.Context, r Reader, bucket int) err
 			if at < 0 || person.IsNull(i) {
 				continue
 			}
-			p.Known[at] = true
 			if !gender.IsNull(i) {
 				p.Gender[at] = gender.Value(i)
 			}

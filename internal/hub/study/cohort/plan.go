@@ -33,7 +33,6 @@ type plannedCriterion struct {
 	first       bool
 	source      []int64 // concepts that the row's source concept must be among; nil for any
 	filters     []plannedFilter
-	needsPerson bool
 	definitions []int
 }
 
@@ -142,10 +141,9 @@ func (b *planner) criterion(c criterion, source []int64) plannedCriterion {
 				d.extra = append(d.extra, f.column)
 			}
 		}
-		pc.needsPerson = pc.needsPerson || f.subject.needsPerson()
+		b.plan.demographics = b.plan.demographics || f.subject.needsPerson()
 		pc.filters = append(pc.filters, pf)
 	}
-	b.plan.demographics = b.plan.demographics || pc.needsPerson
 	return pc
 }
 

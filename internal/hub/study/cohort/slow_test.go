@@ -389,7 +389,7 @@ func randomDefinition(r *rand.Rand) string {
 	}
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	numeric := func(lo, hi int) string {
-		return fmt.Sprintf(`{"Value": %d, "Op": %q, "Extent": %d}`, lo+r.IntN(hi-lo), pick("lt", "lte", "eq", "!eq", "gt", "gte", "bt", "!bt"), hi)
+		return fmt.Sprintf(`{"Value": %d, "Op": %q, "Extent": %d}`, lo+r.IntN(hi-lo), pick("lt", "lte", "eq", "!eq", "gt", "gte", "bt", "!bt"), lo+r.IntN(hi-lo))
 	}
 	var sets []string
 	for id := range 3 {
