@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 )
@@ -50,5 +51,17 @@ func TestErrorKinds(t *testing.T) {
 			t.Errorf("%s and %s share exit code %d", k, other, k.ExitCode())
 		}
 		seen[k.ExitCode()] = k
+	}
+}
+
+func TestExitCodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/exit-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Kinds() {
+		if !strings.Contains(string(page), fmt.Sprintf("| `%s` | %d |", k, k.ExitCode())) {
+			t.Errorf("kind %s with exit code %d is not in docs/reference/exit-codes.md", k, k.ExitCode())
+		}
 	}
 }

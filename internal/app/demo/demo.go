@@ -157,7 +157,7 @@ func (j *journey) linkage() string  { return j.at("transit", "keeper-to-hub") }
 func (j *journey) deliver(ctx context.Context) error {
 	for _, name := range j.holders {
 		d := app.Delivery{Home: j.home(name), CDM: j.at("holders", name, "omop"), Identity: j.at("holders", name, "identity.csv"),
-			ToHub: j.toHub(), ToKeeper: j.toKeeper(), Progress: j.Progress}
+			ToHub: j.toHub(), ToKeeper: j.toKeeper(), Progress: of(name, j.Progress)}
 		if j.From != "" {
 			d.CDM, d.Identity = j.From, ""
 		}
@@ -198,7 +198,7 @@ func (j *journey) link(ctx context.Context) error {
 	}
 	defer k.Close()
 	for _, h := range j.s.Holders {
-		l, err := k.LinkDelivery(ctx, envelope.Folder(filepath.Join(j.toKeeper(), string(h.delivery))), j.linkage(), j.Progress)
+		l, err := k.LinkDelivery(ctx, envelope.Folder(filepath.Join(j.toKeeper(), string(h.delivery))), j.linkage(), of(h.Name, j.Progress))
 		if err != nil {
 			return err
 		}
@@ -251,7 +251,7 @@ func (j *journey) receive(ctx context.Context) error {
 	warnings := map[string]int64{}
 	for i := range j.s.Holders {
 		h := &j.s.Holders[i]
-		receipt, err := hub.Desk.Receive(ctx, envelope.Folder(filepath.Join(j.toHub(), string(h.delivery))), havre.HolderID(h.Name), j.Progress)
+		receipt, err := hub.Desk.Receive(ctx, envelope.Folder(filepath.Join(j.toHub(), string(h.delivery))), havre.HolderID(h.Name), of(h.Name, j.Progress))
 		if err != nil {
 			return err
 		}
@@ -263,7 +263,7 @@ func (j *journey) receive(ctx context.Context) error {
 			return err
 		}
 		_ = os.Remove(path) // it is kept in receipts/
-		report, err := hub.Ingest(ctx, h.delivery, envelope.Folder(filepath.Join(j.linkage(), string(h.delivery))), j.Progress)
+		report, err := hub.Ingest(ctx, h.delivery, envelope.Folder(filepath.Join(j.linkage(), string(h.delivery))), of(h.Name, j.Progress))
 		if err != nil {
 			return err
 		}
@@ -286,4 +286,16 @@ func (j *journey) receive(ctx context.Context) error {
 		j.warn("%d values: %s", warnings[r], r)
 	}
 	return nil
+}
+
+// of names the holder in each step of a progress.
+func of(holder string, p havre.Progress) havre.Progress { return named{holder, p} }
+
+type named struct {
+	holder string
+	havre.Progress
+}
+
+func (n named) Step(name string, total int64, unit string) havre.Counter {
+	return n.Progress.Step(n.holder+": "+name, total, unit)
 }

@@ -129,7 +129,7 @@ func (v *arrival) checkParts(ctx context.Context, progress havre.Progress) error
 	if err := v.checkNames(); err != nil {
 		return err
 	}
-	step := progress.Step("verify "+string(v.manifest.Delivery), int64(len(v.parts)), "parts")
+	step := progress.Step("verify delivery", int64(len(v.parts)), "parts")
 	defer step.Done()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
