@@ -41,7 +41,9 @@ func (d *Desk) Link(ctx context.Context, id havre.DeliveryID, parcel envelope.Pa
 	}
 	if v.State != Received {
 		same, err := blob.Same(ctx, d.Store, Prefix(id)+envelope.LinkageName, head)
-		if v.State == Validated || err == nil && same {
+		// An ingested delivery without a table is on its way to be validated.
+		gone := v.State == Validated || v.State == Ingested && havre.KindOf(err) == havre.NotFound
+		if gone || err == nil && same {
 			return l, nil
 		}
 		if err != nil {
