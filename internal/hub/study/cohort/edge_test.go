@@ -264,3 +264,19 @@ func TestWrongRows(t *testing.T) {
 		t.Errorf("after cancelling: %v", err)
 	}
 }
+
+func TestFilterKeeps(t *testing.T) {
+	for op, want := range map[operator]string{
+		opLess: "+-----", opLessEqual: "++----", opEqual: "-+----", opNotEqual: "+-++++",
+		opGreater: "--++++", opGreaterEqual: "-+++++", opBetween: "-++++-", opNotBetween: "+----+",
+	} {
+		f := filter{op: op, lo: 2, hi: 5}
+		got := ""
+		for v := 1.0; v <= 6; v++ {
+			got += map[bool]string{true: "+", false: "-"}[f.keeps(v)]
+		}
+		if got != want {
+			t.Errorf("operator %d keeps %s of 1 to 6, want %s", op, got, want)
+		}
+	}
+}
