@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/envelope"
@@ -48,6 +49,8 @@ type handler struct {
 	desk   *Desk
 	log    *slog.Logger
 	bodies chan struct{} // how many bodies are held in memory at once
+	// completing keeps one request from removing the uploads that another reads.
+	completing sync.Mutex
 }
 
 // uploads is where a holder's parts wait until the delivery is complete.
@@ -229,6 +232,8 @@ func (h *handler) complete(w http.ResponseWriter, r *http.Request, holder Holder
 }
 
 func (h *handler) receipt(ctx context.Context, holder Holder, id havre.DeliveryID) ([]byte, error) {
+	h.completing.Lock()
+	defer h.completing.Unlock()
 	prefix := uploads(holder, id)
 	v, err := h.desk.Delivery(ctx, id)
 	if err == nil && v.Holder == holder.ID {

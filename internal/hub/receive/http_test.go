@@ -146,7 +146,7 @@ func TestDeliveryOverHTTPS(t *testing.T) {
 	var receipts [2][]byte
 	var wg sync.WaitGroup
 	for i := range receipts {
-		wg.Go(func() { status, receipts[i], _ = e.do(payer, "POST", id, "complete", nil, "") })
+		wg.Go(func() { _, receipts[i], _ = e.do(payer, "POST", id, "complete", nil, "") })
 	}
 	wg.Wait()
 	r, err := envelope.VerifyReceipt(receipts[0], e.key)
