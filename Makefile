@@ -4,8 +4,8 @@ GO ?= go
 BIN := bin
 OUT ?= demo-out
 FUZZTIME ?= 10s
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.2.2
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: help build demo test test-servers bench fuzz lint tools clean
 

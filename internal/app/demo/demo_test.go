@@ -1,0 +1,216 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/havre-hub/havre/internal/app"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/warehouse"
+	"github.com/havre-hub/havre/internal/realinput"
+)
+
+// TestMain lets the test binary be the demo itself, to be killed.
+func TestMain(m *testing.M) {
+	if out := os.Getenv("HAVRE_TEST_DEMO"); out != "" {
+		if _, err := Run(context.Background(), Options{Out: out, Residents: 1500, Seed: 7, Progress: havre.NoProgress}); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// health are words that stand in every plaintext of health data: the magic of
+// Parquet, column names, values of the synthetic population.
+var health = []string{"PAR1", "condition_concept_id", "drug_exposure_start_date", "person_source_value", "visit_occurrence_id"}
+
+func TestDemoSynthetic(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "demo")
+	s, err := Run(context.Background(), Options{Out: out, Residents: 4000, Seed: 1, Progress: havre.NoProgress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rows.balanced(); err != nil || s.Rows.Stored == 0 || len(s.Rows.Rejected) == 0 {
+		t.Errorf("rows %+v: %v", s.Rows, err)
+	}
+	if s.Linkage == nil || s.Linkage.Precision < 0.999 || s.Linkage.Recall < 0.85 {
+		t.Errorf("linkage %+v", s.Linkage)
+	}
+	if s.Effect == nil || s.Effect.Low >= s.Effect.High || s.Effect.True != 2 {
+		t.Errorf("effect %+v", s.Effect)
+	}
+	if !s.Log.Verified || !s.SuspendedRunRefused || !s.TamperFound || len(s.Releases) != 1 || s.Releases[0].Suppressed == 0 {
+		t.Errorf("log %+v, suspended run refused %v, tamper found %v, releases %+v", s.Log, s.SuspendedRunRefused, s.TamperFound, s.Releases)
+	}
+	if _, err := os.Stat(filepath.Join(out, "transit")); err == nil {
+		t.Error("what was on the way, with its transport ids, is still there")
+	}
+	scan(t, out, names(t, out))
+	page, err := os.ReadFile(filepath.Join(out, "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"<script", "src=\"http", "href=\"http", "@import"} {
+		if bytes.Contains(page, []byte(bad)) {
+			t.Errorf("the report holds %q", bad)
+		}
+	}
+	if _, err := Run(context.Background(), Options{Out: out, Residents: 10, Seed: 1, Progress: havre.NoProgress}); havre.KindOf(err) != havre.Exists {
+		t.Errorf("the folder was used twice: %v", err)
+	}
+}
+
+// TestDemoOnRealInput: CDMs made by others go the same way, and every row is
+// stored or counted.
+func TestDemoOnRealInput(t *testing.T) {
+	for path, least := range map[string]int64{"omop/gibleed": 270_000, "omop/gibleed-csv": 270_000, "cohorts/dense-cdm": 300_000} {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "demo")
+			s, err := Run(context.Background(), Options{Out: out, From: realinput.Path(t, path), Progress: havre.NoProgress})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Rows.balanced(); err != nil || s.Rows.In < least {
+				t.Errorf("rows %+v: %v", s.Rows, err)
+			}
+			if s.Effect != nil || s.Linkage != nil {
+				t.Error("there is no truth to compare with")
+			}
+			if !s.Log.Verified || !s.SuspendedRunRefused || !s.TamperFound || len(s.Releases) != 1 {
+				t.Errorf("%+v", s)
+			}
+			scan(t, out, nil)
+		})
+	}
+}
+
+// TestKilledAnywhere kills the demo at random instants and looks into every
+// file it wrote, temporary folders included: no plaintext of health or
+// identity, and what was committed is whole.
+func TestKilledAnywhere(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 6 {
+		dir := t.TempDir()
+		out, tmp := filepath.Join(dir, "demo"), filepath.Join(dir, "tmp")
+		if err := os.Mkdir(tmp, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe)
+		cmd.Dir = tmp
+		cmd.Env = append(os.Environ(), "HAVRE_TEST_DEMO="+out, "TMPDIR="+tmp)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(300+rand.IntN(4500)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		scan(t, dir, names(t, out))
+		if _, err := os.Stat(filepath.Join(out, "hub", "card.json")); err != nil {
+			continue // killed before the hub was made
+		}
+		hub, err := app.OpenHub(context.Background(), filepath.Join(out, "hub"))
+		if err != nil {
+			t.Fatalf("round %d: the hub does not open again: %v", round, err)
+		}
+		r, err := hub.Warehouse.Fsck(context.Background(), warehouse.FsckOptions{}, havre.NoProgress)
+		if err != nil || len(r.Faults) > 0 {
+			t.Errorf("round %d: fsck: %v, %+v", round, err, r.Faults)
+		}
+		if rep, err := hub.Log.Verify(context.Background(), havre.NoProgress); err != nil || !rep.OK() {
+			t.Errorf("round %d: the log does not verify: %v", round, err)
+		}
+		if err := hub.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// names gives birth names of the synthetic population, long enough not to turn
+// up by chance.
+func names(t *testing.T, out string) []string {
+	t.Helper()
+	f, err := os.Open(filepath.Join(out, "holders", "assurance", "identity.csv"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.FieldsPerRecord = -1
+	rows, _ := r.ReadAll() // a killed process may leave half a line
+	seen := map[string]bool{}
+	var all []string
+	for _, row := range rows {
+		if len(row) > 1 && len(row[1]) >= 7 && row[1] != "birth_name" && !seen[row[1]] && len(all) < 500 {
+			seen[row[1]] = true
+			all = append(all, row[1])
+		}
+	}
+	return all
+}
+
+// scan looks for plaintext in every file below dir, but for what is in clear on
+// purpose: the holders' own files, the truth, the study. What left may hold
+// names of columns, and so may the permits that list them.
+func scan(t *testing.T, dir string, names []string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel := filepath.ToSlash(strings.TrimPrefix(path, dir))
+		if d.IsDir() {
+			if base := d.Name(); base == "truth" || base == "study" || base == "omop" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.Name() == "identity.csv" {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files++
+		words := names
+		if strings.Contains(rel, "/store/") || strings.Contains(rel, "/tmp/") || strings.Contains(rel, "/transit/") || strings.Contains(rel, "/keeper/") {
+			words = append(append([]string(nil), names...), health...)
+		}
+		for _, w := range words {
+			if bytes.Contains(b, []byte(w)) && !(filepath.Base(path) == "manifest.json" && !contains(names, w)) {
+				t.Errorf("%s holds %q in clear", rel, w)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		t.Error("there was nothing to scan")
+	}
+}
+
+func contains(all []string, w string) bool {
+	for _, a := range all {
+		if a == w {
+			return true
+		}
+	}
+	return false
+}
