@@ -110,19 +110,6 @@ func trusted(dir, zone string) ([]Card, error) {
 	return cards, nil
 }
 
-// oneTrusted gives the single trusted card of a zone.
-func oneTrusted(dir, zone string) (Card, error) {
-	cards, err := trusted(dir, zone)
-	if err != nil {
-		return Card{}, err
-	}
-	if len(cards) != 1 {
-		return Card{}, havre.E("trust", havre.NotFound, "the zone at "+dir+" trusts no "+zone+" yet").
-			WithHint("get its card.json, compare the fingerprint by another channel, then: havre trust --at " + dir + " CARD.json")
-	}
-	return cards[0], nil
-}
-
 // keepCard writes a card into the trust folder. The same card again is no
 // error; another card under the same name is refused.
 func keepCard(dir string, c Card, raw []byte) error {

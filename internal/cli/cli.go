@@ -84,13 +84,6 @@ func (e *env) result(v any, text func(w io.Writer)) error {
 	return nil
 }
 
-// warn tells the user something that did not stop the command.
-func (e *env) warn(format string, args ...any) {
-	if !e.quiet {
-		fmt.Fprintf(e.Err, "havre: warning: "+format+"\n", args...)
-	}
-}
-
 func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "havre",

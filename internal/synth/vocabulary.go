@@ -46,11 +46,10 @@ type concept struct {
 	code       string
 	parents    []int // indexes into vocabulary.concepts
 
-	weight      int // how often it is drawn; leaves only
-	sex         int // male, female or anySex
-	minAge      int
-	maxAge      int
-	description string
+	weight int // how often it is drawn; leaves only
+	sex    int // male, female or anySex
+	minAge int
+	maxAge int
 }
 
 const anySex = 2

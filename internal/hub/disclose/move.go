@@ -86,7 +86,6 @@ type mover struct {
 	order   []int
 	own     int // the first own dimensions of order are the target's
 	choices []choice
-	chosen  int
 	left    int
 	yield   func(*move) bool
 	m       move
