@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/havre"
@@ -62,6 +63,9 @@ func BenchmarkLinkMillion(b *testing.B) {
 		runtime.ReadMemStats(&m)
 		b.ReportMetric(float64(m.Sys)/(1<<20), "MiB-sys")
 		b.ReportMetric(float64(l.Counts.New)/float64(l.Rows), "new/row")
+		began := time.Now()
+		h.open()
+		b.ReportMetric(time.Since(began).Seconds(), "reopen-s")
 		b.Logf("hospital: %+v", l.Counts)
 	}
 }

@@ -210,6 +210,14 @@ func (a *Authority) RecordOptOut(ctx context.Context, message []byte) error {
 	return a.listOptOut(ctx, number, v)
 }
 
+// OptOutSerial changes with every message recorded: reads at one serial leave
+// out the same persons.
+func (a *Authority) OptOutSerial() int64 {
+	a.optouts.mu.RLock()
+	defer a.optouts.mu.RUnlock()
+	return int64(len(a.optouts.known))
+}
+
 // OptedOut is how many persons are opted out now.
 func (a *Authority) OptedOut() (n int) {
 	a.optouts.mu.RLock()

@@ -408,7 +408,7 @@ func TestOptOutActsOnTheNextRead(t *testing.T) {
 	for range 2 {
 		must(t, w.a.RecordOptOut(ctx, out))
 	}
-	if n := count(); n != 2 || w.a.OptedOut() != 2 {
+	if n := count(); n != 2 || w.a.OptedOut() != 2 || w.a.OptOutSerial() != 1 {
 		t.Errorf("%d rows after the opt-out, %d persons out", n, w.a.OptedOut())
 	}
 	if n := len(rows(t, v, "person", "person_id")); n != 2 {

@@ -5,7 +5,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-	"unique"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -25,22 +24,24 @@ type Traits struct {
 // Record is Traits in the form that is compared. What is absent, unreadable or
 // known to mean "unknown" is the zero value, and agrees and conflicts with nothing.
 type Record struct {
-	NIR                havre.NIR // certified ones only
-	Birth              int32     // yyyymmdd
-	Sex                byte      // 'M' or 'F'
-	Name, Given, Place unique.Handle[string]
+	NIR   havre.NIR // certified ones only
+	Birth int32     // yyyymmdd
+	Sex   byte      // 'M' or 'F'
+	Name  string
+	Given string
+	Place string
 }
 
-// NewRecord normalises traits: upper case without accents; hyphens,
+// NewRecord normalises traits and keeps none of their memory: upper case without accents; hyphens,
 // apostrophes and other marks as single blanks; the first of the given names
 // only (a hyphenated one is one name: Jean-Paul and Jean-Pierre may be twins).
 func NewRecord(t Traits) Record {
 	r := Record{
 		Birth: birth(t.BirthDate),
 		Sex:   sex(t.Sex),
-		Name:  handle(normalise(t.BirthName)),
-		Given: handle(normalise(first(t.GivenNames))),
-		Place: handle(place(t.BirthPlace)),
+		Name:  normalise(t.BirthName),
+		Given: normalise(first(t.GivenNames)),
+		Place: place(t.BirthPlace),
 	}
 	// The clone keeps the line that the NIR was cut from out of memory.
 	if n, ok := havre.ParseNIR(strings.Clone(t.NIR)); ok && n.Certified() {
@@ -72,15 +73,14 @@ func (r *Record) IsZero() bool { return *r == Record{} }
 
 // StrictKey is the five strict traits of the INS.
 type StrictKey struct {
-	name, given, place unique.Handle[string]
+	name, given, place string
 	birth              int32
 	sex                byte
 }
 
 // Strict gives the five strict traits, if all five are known.
 func (r *Record) Strict() (StrictKey, bool) {
-	none := unique.Handle[string]{}
-	whole := r.Name != none && r.Given != none && r.Place != none && r.Birth != 0 && r.Sex != 0
+	whole := r.Name != "" && r.Given != "" && r.Place != "" && r.Birth != 0 && r.Sex != 0
 	return StrictKey{r.Name, r.Given, r.Place, r.Birth, r.Sex}, whole
 }
 
@@ -121,13 +121,6 @@ func agree[T comparable](a, b T) Agreement {
 	return Different
 }
 
-func handle(s string) (h unique.Handle[string]) {
-	if s == "" {
-		return h
-	}
-	return unique.Make(s)
-}
-
 // birth reads a whole civil date. 1600-01-01 stands for "unknown" in the
 // national data, as do days before 1850 in any register of the living.
 func birth(s string) int32 {
@@ -153,7 +146,7 @@ func sex(s string) byte {
 
 // place takes an INSEE code; those that say "unknown" are nothing.
 func place(s string) string {
-	s = strings.ToUpper(strings.TrimSpace(s))
+	s = strings.Clone(strings.ToUpper(strings.TrimSpace(s)))
 	if len(s) != 5 || s == "00000" || s == "99999" {
 		return ""
 	}
@@ -171,6 +164,9 @@ func first(names string) string {
 
 // normalise gives upper-case A to Z and digits with single blanks between.
 func normalise(s string) string {
+	if plainly(s) {
+		return strings.Clone(s)
+	}
 	if !ascii(s) {
 		s = plain(s)
 	}
@@ -194,6 +190,16 @@ func normalise(s string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
+}
+
+// plainly says whether s is one word of upper-case letters already.
+func plainly(s string) bool {
+	for i := range len(s) {
+		if s[i] < 'A' || s[i] > 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // letters that do not fall apart into a base letter and marks.

@@ -34,12 +34,13 @@ type known struct {
 	bySource index[[16]byte]
 	byNIR    index[havre.NIR]
 	byStrict index[link.StrictKey]
+	words    map[string]string // names and places, each kept once
 }
 
 var _ link.Known = (*known)(nil)
 
 func newKnown() *known {
-	return &known{bySource: newIndex[[16]byte](), byNIR: newIndex[havre.NIR](), byStrict: newIndex[link.StrictKey]()}
+	return &known{bySource: newIndex[[16]byte](), byNIR: newIndex[havre.NIR](), byStrict: newIndex[link.StrictKey](), words: map[string]string{}}
 }
 
 func (k *known) last() int64 { return int64(len(k.persons)) }
@@ -51,6 +52,9 @@ func (k *known) add(number int64, s sighting, from link.Source) error {
 		k.persons = append(k.persons, person{})
 	case number < 1 || number > k.last():
 		return havre.E("register", havre.Tampered, "a record names a person that does not exist")
+	}
+	for _, w := range []*string{&s.Name, &s.Given, &s.Place} {
+		*w = k.word(*w)
 	}
 	p := &k.persons[number-1]
 	p.sightings, p.sources = append(p.sightings, s.Record), append(p.sources, s.source)
@@ -68,6 +72,16 @@ func (k *known) add(number int64, s sighting, from link.Source) error {
 		k.byStrict.add(key, number)
 	}
 	return nil
+}
+
+// word gives the one copy of a name or place that is kept.
+func (k *known) word(s string) string {
+	one, ok := k.words[s]
+	if !ok {
+		one = s
+		k.words[s] = s
+	}
+	return one
 }
 
 // seen finds the person of whom this very record was delivered before.
