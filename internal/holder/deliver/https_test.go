@@ -197,8 +197,12 @@ func TestHTTPSLostAnswerIsNoSecondPart(t *testing.T) {
 	w := newWorld(t)
 	e, config := newEndpoint(t, w, w.hubSigner)
 	e.fault = func(rw http.ResponseWriter, r *http.Request, count int) bool {
-		if r.Method == http.MethodPut && e.puts[strings.TrimPrefix(r.URL.Path, "/v1/deliveries/")] == 0 {
-			e.put(httptest.NewRecorder(), r, strings.TrimPrefix(r.URL.Path, "/v1/deliveries/"))
+		name := strings.TrimPrefix(r.URL.Path, "/v1/deliveries/")
+		e.mu.Lock()
+		first := r.Method == http.MethodPut && e.puts[name] == 0
+		e.mu.Unlock()
+		if first {
+			e.put(httptest.NewRecorder(), r, name)
 			cut(rw)
 		}
 		return false
