@@ -24,7 +24,8 @@ import (
 // view per table, named like it, over the chosen buckets (nil = all; tables
 // that are not about persons are opened whole). The views hold what Read gives,
 // with all columns and holder_id. Plaintext lives in anonymous memory, as
-// large as the Parquet of what is opened, until the session is closed.
+// large as the Parquet of what is opened, until the session is closed. o.Files
+// are further memory files for the caller's own use.
 //
 // The session does not know any permit, and its SQL can name every memory file
 // in it: text that people write must be checked before.
@@ -35,7 +36,6 @@ func (s *Snapshot) OpenSQL(ctx context.Context, tables []string, buckets []int, 
 		}
 	}
 	pieces := map[string][]piece{}
-	o.Files = 0
 	for _, name := range tables {
 		t, ok := omop.Lookup(name)
 		if !ok {

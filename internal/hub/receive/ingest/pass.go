@@ -22,7 +22,7 @@ const (
 
 // RowGroupRows is the number of rows in a row group
 // (docs/adr/0001-order-inside-a-segment.md).
-const RowGroupRows = 16 << 10
+const RowGroupRows = 32 << 10
 
 // copyOptions are DuckDB's for the Parquet of a segment.
 var copyOptions = fmt.Sprintf("FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d", RowGroupRows)
