@@ -50,7 +50,7 @@ func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, accou
 	if err := h.covers(ctx, d, permitID); err != nil {
 		return release.Status{}, err
 	}
-	run := runID(snap.Root(), permitSHA, d.Digest(), strconv.Itoa(h.Permits.OptedOut()))
+	run := runID(snap.Root(), permitSHA, d.Digest(), strconv.FormatInt(h.Permits.OptOutSerial(), 10))
 	event := audit.Event{Action: "study.started", Actor: havre.NewPersonal(account), Subject: run,
 		Facts: map[string]string{"permit": permitID, "study_sha256": d.Digest(), "snapshot": snap.Root()}}
 	if _, err := h.Log.Record(ctx, event); err != nil {

@@ -14,9 +14,7 @@
 package disclose
 
 import (
-	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
@@ -116,18 +114,18 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			break
 		}
 	}
-	var reasons []string
+	shown := 0
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
 	for _, t := range tables {
 		out, ev := t.publish(rules)
 		res.Outputs = append(res.Outputs, out)
 		res.Evidence.Outputs = append(res.Evidence.Outputs, ev)
-		if n, hidden := t.hiddenCells(&res); n > 0 && n == hidden {
-			reasons = append(reasons, fmt.Sprintf("output %s: every cell had to be hidden", t.out.Name))
-		}
+		n, hidden := t.hiddenCells(&res)
+		shown += n - hidden
 	}
-	sort.Strings(reasons)
-	res.Reasons = reasons
+	if shown == 0 && len(res.Findings) > 0 {
+		res.Reasons = []string{"every cell of every output had to be hidden"}
+	}
 	return res, nil
 }
 

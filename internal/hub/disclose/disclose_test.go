@@ -216,7 +216,7 @@ func TestEvidenceRanges(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	res := check(t, record.DefaultRules(), oneWay(false, 3, 2))
-	if len(res.Reasons) != 1 || !strings.Contains(res.Reasons[0], "output t") {
+	if len(res.Reasons) != 1 || !strings.Contains(res.Reasons[0], "every cell") {
 		t.Errorf("a table of hidden cells only gives %v", res.Reasons)
 	}
 }
