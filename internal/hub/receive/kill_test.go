@@ -83,6 +83,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	killed := 0
+	window := 60 * time.Millisecond // about what a process takes on this machine; it follows what is seen
 	for round := range 25 {
 		h := newHub(t)
 		h.now = time.Now().UTC().Truncate(time.Second)
@@ -102,11 +103,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			must(t, cmd.Start())
-			stop := time.AfterFunc(time.Duration(8+r.IntN(50))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+			began := time.Now()
+			stop := time.AfterFunc(window/8+time.Duration(r.Int64N(int64(window))), func() { _ = cmd.Process.Kill() })
 			_ = cmd.Wait()
 			if !stop.Stop() {
 				killed++
-			} else if cmd.ProcessState.ExitCode() != 0 {
+				window += window / 10
+				continue
+			}
+			window = time.Since(began) // it was through before
+			if cmd.ProcessState.ExitCode() != 0 {
 				t.Fatalf("round %d: %s", round, stderr.String())
 			}
 		}
@@ -146,6 +152,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 		must(t, d.DB.Close())
 	}
+	t.Logf("%d processes were killed at work", killed)
 	if killed < 10 {
 		t.Errorf("only %d processes were killed at work", killed)
 	}
