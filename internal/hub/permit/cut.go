@@ -19,6 +19,7 @@ import (
 type cutter struct {
 	view    *View
 	table   omop.Table
+	bucket  int
 	asked   []string       // columns of the caller
 	want    warehouse.Want // those, and what the rules need besides
 	days    days
@@ -31,7 +32,7 @@ func newCutter(v *View, p *record.Permit, t omop.Table, w warehouse.Want, bucket
 	if err != nil {
 		return nil, err
 	}
-	c := &cutter{view: v, table: t, asked: w.Columns, days: d, names: v.names.bucket(bucket), clipped: t.Name == "observation_period"}
+	c := &cutter{view: v, table: t, bucket: bucket, asked: w.Columns, days: d, names: v.names.bucket(bucket), clipped: t.Name == "observation_period"}
 	c.want = warehouse.Want{Table: w.Table, Columns: slices.Clone(w.Columns), Concepts: w.Concepts}
 	c.need(t.Person)
 	if d.bounded && t.Start != "" {
@@ -40,7 +41,7 @@ func newCutter(v *View, p *record.Permit, t omop.Table, w warehouse.Want, bucket
 	if d.bounded && c.clipped {
 		c.need(t.End)
 	}
-	if c.ranked() {
+	if c.ranked() || slices.ContainsFunc(c.asked, func(column string) bool { return target(column) != "" }) {
 		c.need(warehouse.HolderColumn)
 	}
 	return c, nil
@@ -52,24 +53,15 @@ func (c *cutter) need(column string) {
 	}
 }
 
-// ranked says whether the table's own key is asked for, which a rank replaces.
+// ranked says whether the table's own key is asked for and a rank within this
+// read replaces it; keys that other rows name are replaced as they are there.
 func (c *cutter) ranked() bool {
-	return c.table.ID != "" && c.table.ID != c.table.Person && slices.Contains(c.asked, c.table.ID)
+	return c.table.ID != "" && c.table.ID != c.table.Person && target(c.table.ID) == "" && slices.Contains(c.asked, c.table.ID)
 }
 
 // cut takes the batches over and gives those that the caller may see.
-func (c *cutter) cut(ctx context.Context, batches []arrow.RecordBatch) (out []arrow.RecordBatch, err error) {
-	defer func() {
-		for _, b := range batches {
-			b.Release()
-		}
-		if err != nil {
-			for _, b := range out {
-				b.Release()
-			}
-			out = nil
-		}
-	}()
+func (c *cutter) cut(ctx context.Context, batches []arrow.RecordBatch) ([]arrow.RecordBatch, error) {
+	defer func() { releaseAll(batches) }()
 	for i, b := range batches {
 		kept, err := c.rows(ctx, b)
 		if err != nil {
@@ -82,6 +74,20 @@ func (c *cutter) cut(ctx context.Context, batches []arrow.RecordBatch) (out []ar
 	if err != nil {
 		return nil, err
 	}
+	held := batches
+	batches = nil // shown releases them
+	return c.shown(ctx, held, ranks)
+}
+
+// shown takes the batches over and gives the columns that the caller asked for.
+func (c *cutter) shown(ctx context.Context, batches []arrow.RecordBatch, ranks []int64) (out []arrow.RecordBatch, err error) {
+	defer func() {
+		releaseAll(batches)
+		if err != nil {
+			releaseAll(out)
+			out = nil
+		}
+	}()
 	for _, b := range batches {
 		n := int(b.NumRows())
 		if n == 0 {
@@ -91,7 +97,7 @@ func (c *cutter) cut(ctx context.Context, batches []arrow.RecordBatch) (out []ar
 		if ranks != nil {
 			own, ranks = ranks[:n], ranks[n:]
 		}
-		seen, err := c.columns(b, own)
+		seen, err := c.columns(ctx, b, own)
 		if err != nil {
 			return out, err
 		}
@@ -160,7 +166,7 @@ func (c *cutter) rows(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBat
 
 // columns gives the columns that the caller asked for, in order, with what the
 // permit puts in place of ids and dates.
-func (c *cutter) columns(b arrow.RecordBatch, ranks []int64) (arrow.RecordBatch, error) {
+func (c *cutter) columns(ctx context.Context, b arrow.RecordBatch, ranks []int64) (arrow.RecordBatch, error) {
 	fields := make([]arrow.Field, len(c.asked))
 	columns := make([]arrow.Array, len(c.asked))
 	defer func() {
@@ -184,6 +190,12 @@ func (c *cutter) columns(b arrow.RecordBatch, ranks []int64) (arrow.RecordBatch,
 				return nil, err
 			}
 			columns[i] = ints(pseudonyms)
+		case target(name) != "":
+			keys, err := c.replaceKeys(ctx, b, name)
+			if err != nil {
+				return nil, err
+			}
+			columns[i] = keys
 		case name == c.table.ID:
 			columns[i] = ints(ranks)
 		case c.clipped && c.days.bounded && (name == c.table.Start || name == c.table.End):
@@ -223,6 +235,12 @@ func (c *cutter) ranks(batches []arrow.RecordBatch) ([]int64, error) {
 		ids, holders = append(ids, id.Int64Values()...), append(holders, holder.Int64Values()...)
 	}
 	return rank(ids, holders), nil
+}
+
+func releaseAll(batches []arrow.RecordBatch) {
+	for _, b := range batches {
+		b.Release()
+	}
 }
 
 // clip moves dates into the period; none is null, rows that had one are gone.

@@ -29,6 +29,9 @@ type bucketNames struct {
 	mu    sync.Mutex
 	names map[int64]int64
 	taken map[int64]struct{}
+
+	rankMu sync.Mutex
+	ranks  map[string]map[rowKey]int64 // of the tables whose keys other rows name, once asked for
 }
 
 func newProjectNames(secret havre.Secret, permit string) *projectNames {
@@ -81,4 +84,22 @@ func (b *bucketNames) replace(persons []int64) error {
 		persons[i], last, lastName = name, person, name
 	}
 	return nil
+}
+
+// rowRanks gives the ranks of a table's rows, counted by count the first time.
+func (b *bucketNames) rowRanks(table string, count func() (map[rowKey]int64, error)) (map[rowKey]int64, error) {
+	b.rankMu.Lock()
+	defer b.rankMu.Unlock()
+	if r, ok := b.ranks[table]; ok {
+		return r, nil
+	}
+	r, err := count()
+	if err != nil {
+		return nil, err
+	}
+	if b.ranks == nil {
+		b.ranks = map[string]map[rowKey]int64{}
+	}
+	b.ranks[table] = r
+	return r, nil
 }

@@ -243,7 +243,9 @@ func TestAsAStranger(t *testing.T) {
 	for what, want := range map[string]warehouse.Want{
 		"table not listed":   {Table: "drug_exposure", Columns: []string{"person_id"}},
 		"column not listed":  {Table: "person", Columns: []string{"year_of_birth"}},
-		"key of another row": {Table: "condition_occurrence", Columns: []string{"visit_occurrence_id"}},
+		"key of a visit":     {Table: "condition_occurrence", Columns: []string{"visit_occurrence_id"}},
+		"key of another row": {Table: "measurement", Columns: []string{"measurement_event_id"}},
+		"a professional":     {Table: "provider", Columns: []string{"provider_id", "year_of_birth"}},
 		"key of a place":     {Table: "person", Columns: []string{"location_id"}},
 		"holder":             {Table: "condition_occurrence", Columns: []string{"holder_id"}},
 		"table of no person": {Table: "location", Columns: []string{"city"}},

@@ -71,7 +71,10 @@ func (v *View) Buckets() int { return v.snap.Buckets() }
 // table and columns; then rows of persons who opted out and rows that start
 // outside the period are not there, observation periods are clipped to it,
 // person ids are the permit's own pseudonyms, and the table's own key is a rank
-// within this read that keeps the order. Vocabulary tables (bucket -1) are read
+// within this read that keeps the order. Keys of visits are ranks within the
+// bucket, the same in every read of a view; keys of professionals and
+// establishments are pseudonyms of the permit, whose tables (bucket -1) give
+// their kind and no more. Vocabulary tables (bucket -1) are read
 // as they are. The caller releases the batches.
 func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error) {
 	p, sha, err := v.a.allowed(ctx, v.permit, v.account)
@@ -93,6 +96,9 @@ func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.
 	}
 	if err := covers(p, t, w.Columns); err != nil {
 		return nil, err
+	}
+	if !t.PersonLevel {
+		return v.readLookup(ctx, t, bucket, w)
 	}
 	c, err := newCutter(v, p, t, w, bucket)
 	if err != nil {
