@@ -117,7 +117,7 @@ func (c *cutter) rows(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBat
 	keep := make([]bool, n)
 	kept := 0
 	values := persons.Int64Values()
-	c.view.a.optouts.mark(values, keep)
+	c.view.gate.mark(values, keep)
 	var start, end *array.Date32
 	if c.days.bounded && c.table.Start != "" {
 		if start, err = datesOf(b, c.table.Start); err != nil {

@@ -20,13 +20,23 @@ const unbucketed = -1
 // View is what one permit lets one account see of one snapshot. Safe for
 // concurrent use.
 type View struct {
-	a       *Authority
+	gate    gate
 	permit  string
 	account string
 	sha     string // of the version that the view was opened under
 	snap    *warehouse.Snapshot
 	names   *projectNames
 }
+
+// gate is what a view asks at each read: whether the account may read under the
+// permit at this moment, and who is opted out. At the hub it is the Authority.
+type gate interface {
+	allowed(ctx context.Context, permit, account string) (*record.Permit, string, error)
+	// mark sets keep for the rows of persons who are not opted out.
+	mark(persons []int64, keep []bool)
+}
+
+func (a *Authority) mark(persons []int64, keep []bool) { a.optouts.mark(persons, keep) }
 
 // Restrict opens a view of a snapshot under a permit. It fails with
 // PermitDenied if the permit is not in force or does not name the account; the
@@ -42,7 +52,7 @@ func (a *Authority) Restrict(ctx context.Context, permitID, account string, snap
 	if err := a.record(ctx, "view.opened", account, permitID, map[string]string{"permit_sha256": sha, "snapshot": snap.Root()}); err != nil {
 		return nil, err
 	}
-	return &View{a: a, permit: p.ID, account: account, sha: sha, snap: snap, names: newProjectNames(a.Secret, p.ID)}, nil
+	return &View{gate: a, permit: p.ID, account: account, sha: sha, snap: snap, names: newProjectNames(a.Secret, p.ID)}, nil
 }
 
 // allowed gives a permit that is in force and names the account, and the hash
@@ -77,7 +87,7 @@ func (v *View) Buckets() int { return v.snap.Buckets() }
 // their kind and no more. Vocabulary tables (bucket -1) are read
 // as they are. The caller releases the batches.
 func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error) {
-	p, sha, err := v.a.allowed(ctx, v.permit, v.account)
+	p, sha, err := v.gate.allowed(ctx, v.permit, v.account)
 	if err != nil {
 		return nil, err
 	}

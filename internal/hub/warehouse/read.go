@@ -131,7 +131,7 @@ func releaseAll(batches []arrow.RecordBatch) {
 // them to the rows that do.
 func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
 	src := s.w.cache.get(s.w.c.Store, e)
-	if err := src.open(ctx, s.w.c.Keys.Open); err != nil {
+	if err := src.open(ctx, s.w.opener(e)); err != nil {
 		return nil, err
 	}
 	columns := w.Columns

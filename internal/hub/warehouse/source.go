@@ -42,8 +42,22 @@ type source struct {
 	meta   *metadata.FileMetaData
 }
 
+// opener opens a sealed object for random access, as seal.OpenAt does.
+type opener func(src io.ReaderAt, size int64) (io.ReaderAt, int64, error)
+
+// opener gives what opens a segment: its own key if that is here, else the
+// dataset's.
+func (w *Warehouse) opener(e Segment) opener {
+	if k, ok := w.fileKeys[e.Object]; ok {
+		return k.OpenAt
+	}
+	return func(src io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
+		return seal.OpenAt(src, size, w.c.Keys.Open...)
+	}
+}
+
 // open fetches and checks the head, and reads the Parquet footer.
-func (s *source) open(ctx context.Context, keys []*seal.Key) error {
+func (s *source) open(ctx context.Context, with opener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.meta != nil {
@@ -61,7 +75,7 @@ func (s *source) open(ctx context.Context, keys []*seal.Key) error {
 	if sum(head) != e.HeadSHA {
 		return s.damaged("it is not the object that the snapshot names", nil)
 	}
-	plain, size, err := seal.OpenAt(ciphertext{s}, e.Size, keys...)
+	plain, size, err := with(ciphertext{s}, e.Size)
 	if err != nil {
 		return havre.E("warehouse.open", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
 	}

@@ -50,6 +50,8 @@ type Warehouse struct {
 	c       Config
 	buckets int
 	cache   *cache
+	// fileKeys opens single segments where the dataset's key is not (OpenPart).
+	fileKeys map[string]seal.FileKey
 }
 
 // Create makes an empty warehouse: snapshot 0. It fails with Exists if the
