@@ -10,6 +10,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/holder/deliver"
+	"github.com/havre-hub/havre/internal/holder/intake"
 	"github.com/havre-hub/havre/internal/holder/intake/omop"
 )
 
@@ -61,27 +62,37 @@ type Delivery struct {
 	Progress havre.Progress
 }
 
+// Delivered is what became of a delivery.
+type Delivered struct {
+	deliver.Result
+	Skipped []intake.Skipped // files that were not read, but for what archivers and file managers leave
+}
+
 // Deliver makes and sends one delivery.
-func Deliver(ctx context.Context, d Delivery) (deliver.Result, error) {
+func Deliver(ctx context.Context, d Delivery) (r Delivered, err error) {
 	h, err := deliver.OpenHome(d.Home)
 	if err != nil {
-		return deliver.Result{}, err
+		return r, err
 	}
 	source, err := omop.Open(ctx, d.CDM)
 	if err != nil {
-		return deliver.Result{}, err
+		return r, err
 	}
 	defer source.Close()
+	for _, s := range source.Skipped() {
+		if s.Reason != omop.Junk {
+			r.Skipped = append(r.Skipped, s)
+		}
+	}
 	o := h.Options()
 	o.Source, o.Identity, o.Accept, o.Delivery, o.Progress = source, d.Identity, d.Accept, d.Resume, d.Progress
 	if o.Keeper, err = transport(h, d.ToKeeper); err != nil {
-		return deliver.Result{}, err
+		return r, err
 	}
 	if o.To, err = transport(h, d.ToHub); err != nil {
-		return deliver.Result{}, err
+		return r, err
 	}
-	r, err := deliver.Run(ctx, o)
-	if err != nil {
+	if r.Result, err = deliver.Run(ctx, o); err != nil {
 		return r, err
 	}
 	return r, h.Keep(r.Envelope, r.Signed)

@@ -94,9 +94,12 @@ the value; after looking at the column, accept it with --accept table.column.`,
 				return err
 			}
 			m := r.Manifest
-			return e.result(map[string]any{"delivery": m.Delivery, "persons": m.Persons, "rows_in": m.RowsIn(), "parts": len(m.Parts), "sources": m.Sources, "receipt": r.Receipt},
+			return e.result(map[string]any{"delivery": m.Delivery, "persons": m.Persons, "rows_in": m.RowsIn(), "parts": len(m.Parts), "sources": m.Sources, "receipt": r.Receipt, "skipped": r.Skipped},
 				func(w io.Writer) {
 					fmt.Fprintf(w, "delivery %s: %d persons, %d rows in %d sealed parts\n", m.Delivery, m.Persons, m.RowsIn(), len(m.Parts))
+					for _, s := range r.Skipped {
+						fmt.Fprintf(w, "not read: %s (%s)\n", s.Name, s.Reason)
+					}
 					if r.Receipt != nil {
 						fmt.Fprintf(w, "receipt of the hub: log position %d, kept in %s/receipts\n", r.Receipt.LogIndex, d.Home)
 					}

@@ -177,8 +177,11 @@ func (j *journey) deliver(ctx context.Context) error {
 				j.warn("%d values of %s were read as Windows-1252", s.Recoded, s.File)
 			}
 			if len(s.Ignored) > 0 {
-				j.warn("%s has columns that the CDM does not know: %v", s.File, s.Ignored)
+				j.warn("%s has columns that the CDM does not know: %q", s.File, s.Ignored)
 			}
+		}
+		for _, s := range r.Skipped {
+			j.warn("%s was not read: %s", s.Name, s.Reason)
 		}
 		j.s.Persons.Delivered += h.Persons
 		j.s.Holders = append(j.s.Holders, h)

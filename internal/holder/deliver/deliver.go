@@ -282,6 +282,10 @@ func (m *making) sourceIDs(ctx context.Context, step havre.Counter) error {
 			step.Add(1)
 		}
 	}
+	if len(m.people.tids) == 0 {
+		return havre.E("deliver", havre.Invalid, "there is no person in the source: its table person is missing, empty or unreadable, so its rows are about nobody").
+			WithHint("add the person table (person.csv with a column person_id), or name an identity file")
+	}
 	return w.finish()
 }
 

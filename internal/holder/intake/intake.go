@@ -36,6 +36,6 @@ type Row struct {
 
 // Skipped is a file or folder that was not read, and why.
 type Skipped struct {
-	Name   string
-	Reason string
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }

@@ -24,6 +24,10 @@ import (
 	"github.com/havre-hub/havre/internal/holder/intake/delimited"
 )
 
+// Junk is the reason of files that archivers, file managers and version control
+// leave, or that tell people about the data.
+const Junk = "junk"
+
 // Source is an open OMOP CDM. Its methods are safe for concurrent use.
 type Source struct {
 	tree    tree
@@ -125,6 +129,12 @@ func (s *Source) look(ctx context.Context) error {
 		}
 	}
 	if len(s.files) == 0 {
+		for _, e := range s.tree.entries {
+			if e.archive() && !e.junk() {
+				return havre.E("intake", havre.NotFound, "there is no table of the OMOP CDM in "+s.tree.place+", but another archive: "+e.name).
+					WithHint("unpack " + e.name + " and name the folder it gives")
+			}
+		}
 		return havre.E("intake", havre.NotFound, "there is no table of the OMOP CDM in "+s.tree.place).
 			WithHint("files are known by the names of the tables, e.g. person.csv, CONDITION_OCCURRENCE.csv.gz, measurement.parquet or measurement/part-0001.parquet")
 	}
@@ -135,7 +145,7 @@ func (s *Source) look(ctx context.Context) error {
 func tableOf(e entry) (table, reason string) {
 	switch {
 	case e.junk():
-		return "", "junk"
+		return "", Junk
 	case !e.data():
 		return "", "neither CSV nor Parquet"
 	}

@@ -255,6 +255,7 @@ func TestRefused(t *testing.T) {
 		kind  havre.Kind
 	}{
 		"nothing":          {map[string]string{"a.txt": "x"}, []string{"no table"}, havre.NotFound},
+		"only an archive":  {map[string]string{"deep/cdm.tar.gz": "x", "a.txt": "x"}, []string{"deep/cdm.tar.gz"}, havre.NotFound},
 		"two formats":      {map[string]string{"person.csv": "person_id\n", "PERSON.csv.gz": gz("person_id\n")}, []string{"person.csv", "PERSON.csv.gz"}, havre.Invalid},
 		"two places":       {map[string]string{"a/person.csv": "person_id\n", "b/Person.CSV": "person_id\n"}, []string{"a/person.csv", "b/Person.CSV"}, havre.Invalid},
 		"csv and parquet":  {map[string]string{"person.csv": "person_id\n", "x/PERSON.parquet": "x"}, []string{"person.csv", "x/PERSON.parquet"}, havre.Invalid},

@@ -109,9 +109,11 @@ func (t *tree) unzip(place string) error {
 var (
 	textRE    = regexp.MustCompile(`\.(?:csv|tsv|psv|txt)(\.(?:gz|zst|zstd|bz2))?$`)
 	parquetRE = regexp.MustCompile(`\.(?:parquet|parq|pq)$`)
+	archiveRE = regexp.MustCompile(`\.(?:zip|7z|rar|tar|tgz|tar\.(?:gz|bz2|xz|zst))$`)
 )
 
 func (e entry) parquet() bool { return parquetRE.MatchString(baseLower(e.name)) }
+func (e entry) archive() bool { return archiveRE.MatchString(baseLower(e.name)) }
 func (e entry) data() bool    { return e.parquet() || textRE.MatchString(baseLower(e.name)) }
 
 // format is the kind of file, by which two files of one table are compared.

@@ -8,8 +8,8 @@ import (
 )
 
 // normaliser brings values to one spelling where that changes no meaning:
-// integers printed as floats, dates with a time or without hyphens, the words
-// that tools write for null. Whatever it does not know passes as it is, for
+// integers printed as floats, dates with a time or without hyphens or with the
+// month's name, the words that tools write for null. Whatever it does not know passes as it is, for
 // the hub to judge. It owns scratch space, so each reader has its own.
 type normaliser struct {
 	comma   bool // decimal commas: the file's delimiter is a semicolon
@@ -20,6 +20,9 @@ type normaliser struct {
 // or in the scratch space, which reset empties.
 func (n *normaliser) value(t cdm.Type, v []byte) []byte {
 	if t == cdm.Text {
+		if string(v) == `\N` { // what database dumps write for null, and nothing else
+			return nil
+		}
 		return v
 	}
 	v = bytes.TrimSpace(v)
@@ -128,47 +131,71 @@ func (n *normaliser) float(v []byte) []byte {
 	return n.keep(start)
 }
 
-// date takes 2006-01-02 from a date with a time, and reads 20060102.
+// date takes the day from a date with or without a time.
 func (n *normaliser) date(v []byte) []byte {
-	if isoDate(v) && (len(v) == 10 || v[10] == ' ' || v[10] == 'T') {
-		return v[:10]
+	day, rest, ok := n.day(v)
+	if !ok || len(rest) > 0 && !clockFollows(rest) {
+		return v
 	}
-	if len(v) == 8 && digits(v) {
-		return n.compactDate(v, "")
-	}
-	return v
+	return day
 }
 
 // datetime gives a plain date the hour of midnight, and a blank the place of
 // the T of ISO 8601; a zone other than Z stays, for the hub to judge.
 func (n *normaliser) datetime(v []byte) []byte {
-	switch {
-	case len(v) == 8 && digits(v):
-		return n.compactDate(v, " 00:00:00")
-	case !isoDate(v):
-		return v
-	case len(v) == 10:
-		start := len(n.scratch)
-		n.scratch = append(append(n.scratch, v...), " 00:00:00"...)
-		return n.keep(start)
-	case v[10] == 'T' || v[len(v)-1] == 'Z':
-		start := len(n.scratch)
-		n.scratch = append(n.scratch, bytes.TrimSuffix(v, []byte{'Z'})...)
-		if v[10] == 'T' {
-			n.scratch[start+10] = ' '
-		}
-		return n.keep(start)
-	}
-	return v
-}
-
-func (n *normaliser) compactDate(v []byte, after string) []byte {
 	start := len(n.scratch)
-	n.scratch = append(append(append(append(append(append(n.scratch, v[:4]...), '-'), v[4:6]...), '-'), v[6:]...), after...)
+	day, rest, ok := n.day(v)
+	if !ok || len(rest) > 0 && !clockFollows(rest) {
+		return v
+	}
+	if len(n.scratch) == start {
+		n.scratch = append(n.scratch, day...)
+	}
+	if len(rest) == 0 {
+		n.scratch = append(n.scratch, " 00:00:00"...)
+	} else {
+		n.scratch = append(append(n.scratch, ' '), bytes.TrimSuffix(rest[1:], []byte{'Z'})...)
+	}
 	return n.keep(start)
 }
 
-// isoDate says whether v begins like 2006-01-02; the calendar is not asked.
-func isoDate(v []byte) bool {
-	return len(v) >= 10 && v[4] == '-' && v[7] == '-' && digits(v[:4]) && digits(v[5:7]) && digits(v[8:10])
+// clockFollows says whether a time of day may stand in rest: after a blank,
+// after the T of ISO 8601, or after the colon of SAS.
+func clockFollows(rest []byte) bool { return rest[0] == ' ' || rest[0] == 'T' || rest[0] == ':' }
+
+// day reads the date at the start of v in any spelling that has one meaning
+// only, and gives it as 2006-01-02 with what follows it: 2006-01-02,
+// 2006/01/02, 20060102, 02-JAN-2006 (Oracle) and 02JAN2006 (SAS). The calendar
+// is not asked. 02/01/2006 is not read: some write the day first, some the
+// month. A day that differs from its source lies in the scratch space.
+func (n *normaliser) day(v []byte) (day, rest []byte, ok bool) {
+	write := func(year, month, day []byte, rest []byte) ([]byte, []byte, bool) {
+		start := len(n.scratch)
+		n.scratch = append(append(append(n.scratch, year...), '-'), month...)
+		n.scratch = append(append(n.scratch, '-'), day...)
+		return n.keep(start), rest, true
+	}
+	switch {
+	case len(v) >= 10 && v[4] == v[7] && (v[4] == '-' || v[4] == '/') && digits(v[:4]) && digits(v[5:7]) && digits(v[8:10]):
+		if v[4] == '-' {
+			return v[:10], v[10:], true
+		}
+		return write(v[:4], v[5:7], v[8:10], v[10:])
+	case len(v) >= 8 && digits(v[:8]):
+		return write(v[:4], v[4:6], v[6:8], v[8:])
+	}
+	const months = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
+	width, hyphen := 9, 0
+	if len(v) > 2 && v[2] == '-' {
+		width, hyphen = 11, 1
+	}
+	if len(v) < width || hyphen == 1 && v[6] != '-' || !digits(v[:2]) || !digits(v[width-4:width]) {
+		return nil, nil, false
+	}
+	at := bytes.Index([]byte(months), bytes.ToUpper(v[2+hyphen:5+hyphen]))
+	if at < 0 || at%3 != 0 {
+		return nil, nil, false
+	}
+	month := []byte{byte('0' + (at/3+1)/10), byte('0' + (at/3+1)%10)}
+	return write(v[width-4:width], month, v[:2], v[width:])
 }

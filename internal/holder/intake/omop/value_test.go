@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	cdm "github.com/havre-hub/havre/internal/ground/omop"
 )
@@ -21,9 +22,14 @@ func TestValues(t *testing.T) {
 		{cdm.Float, "1,5", "1.5"}, {cdm.Float, "-1,5", "-1.5"}, {cdm.Float, "1,5,0", "1,5,0"}, {cdm.Float, "1.5e3", "1.5e3"}, {cdm.Float, "nan", ""}, {cdm.Float, "<5", "<5"},
 		{cdm.Date, "2020-01-02", "2020-01-02"}, {cdm.Date, "2020-01-02 10:00:00", "2020-01-02"}, {cdm.Date, "2020-01-02T10:00:00Z", "2020-01-02"}, {cdm.Date, "20200102", "2020-01-02"},
 		{cdm.Date, "31/02/2020", "31/02/2020"}, {cdm.Date, "2020-02-31", "2020-02-31"}, {cdm.Date, "2020-1-2", "2020-1-2"}, {cdm.Date, "2020-01-023", "2020-01-023"}, {cdm.Date, "NaT", ""},
+		{cdm.Date, "2020/01/02", "2020-01-02"}, {cdm.Date, "2020/01/02 10:00", "2020-01-02"}, {cdm.Date, "2020/01-02", "2020/01-02"}, {cdm.Date, "02/01/2020", "02/01/2020"},
+		{cdm.Date, "02-JAN-2020", "2020-01-02"}, {cdm.Date, "02-dec-2020 10:00:00", "2020-12-02"}, {cdm.Date, "02JAN2020", "2020-01-02"}, {cdm.Date, "02-JAN-20", "02-JAN-20"},
+		{cdm.Date, "02-XXX-2020", "02-XXX-2020"}, {cdm.Date, "02-ANF-2020", "02-ANF-2020"}, {cdm.Date, "02-JAN/2020", "02-JAN/2020"}, {cdm.Date, "2JAN2020", "2JAN2020"}, {cdm.Date, "202001023", "202001023"},
+		{cdm.Datetime, "2020/01/02 10:00", "2020-01-02 10:00"}, {cdm.Datetime, "20200102 10:00:00", "2020-01-02 10:00:00"}, {cdm.Datetime, "02JAN2020:10:00:00", "2020-01-02 10:00:00"},
+		{cdm.Datetime, "02-JAN-2020", "2020-01-02 00:00:00"}, {cdm.Datetime, "20200102101112", "20200102101112"},
 		{cdm.Datetime, "2020-01-02", "2020-01-02 00:00:00"}, {cdm.Datetime, "20200102", "2020-01-02 00:00:00"}, {cdm.Datetime, "2020-01-02 10:00:00.123", "2020-01-02 10:00:00.123"},
 		{cdm.Datetime, "2020-01-02T10:00:00Z", "2020-01-02 10:00:00"}, {cdm.Datetime, "2020-01-02T10:00:00+01:00", "2020-01-02 10:00:00+01:00"}, {cdm.Datetime, "x", "x"},
-		{cdm.Text, " NULL ", " NULL "}, {cdm.Text, "1.0", "1.0"},
+		{cdm.Text, " NULL ", " NULL "}, {cdm.Text, "1.0", "1.0"}, {cdm.Text, `\N`, ""}, {cdm.Text, `\Na`, `\Na`},
 	} {
 		n := normaliser{comma: true}
 		if got := string(n.value(tc.typ, []byte(tc.in))); got != tc.want {
@@ -72,6 +78,34 @@ func FuzzHeader(f *testing.F) {
 			if len(seen) != len(header) || len(columns) != len(l.from) || len(ignored) != len(l.others) || l.columns != len(header) {
 				t.Fatalf("%q: %d columns, %d used, %d ignored", header, len(header), len(columns), len(ignored))
 			}
+		}
+	})
+}
+
+// FuzzDate demands that a date that is respelt names the same day, and that
+// nothing else is touched.
+func FuzzDate(f *testing.F) {
+	for _, s := range []string{"2020/01/02", "20200102", "02-JAN-2020", "02feb2020:01:02:03", "2020-13-45T10:00:00Z", "02/01/2020"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		in := strings.TrimSpace(s)
+		got := string((&normaliser{}).value(cdm.Date, []byte(s)))
+		if got == in || got == "" {
+			return
+		}
+		day, _, _ := strings.Cut(strings.ToUpper(in), " ")
+		for _, layout := range []string{"2006-01-02", "2006/01/02", "20060102", "02-Jan-2006", "02Jan2006"} {
+			n := len(layout)
+			if len(day) < n {
+				continue
+			}
+			if d, err := time.Parse(layout, day[:n]); err == nil && d.Format(time.DateOnly) == got {
+				return
+			}
+		}
+		if _, err := time.Parse(time.DateOnly, got); err == nil {
+			t.Errorf("%q became %q", s, got)
 		}
 	})
 }
