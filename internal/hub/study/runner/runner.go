@@ -10,6 +10,13 @@ import "context"
 type Task struct {
 	// ID names the run, for checkpoints and logs.
 	ID string
+	// Round counts the passes of a study over its buckets, from 0. A runner is
+	// given the rounds of one study one after the other.
+	Round int
+	// Input is what all buckets of a later round begin with, in the study's own
+	// encoding; nil in round 0. It is made of partial results: whoever carries it
+	// out of this process seals it.
+	Input []byte
 	// Buckets are the buckets that are left to do, each once.
 	Buckets []int
 	// Map turns a bucket into its partial result. It is a pure function of the
@@ -25,8 +32,8 @@ type Task struct {
 // Runner carries out a task. It returns nil when Done has accepted every
 // bucket. After the first error of Map or Done, or when ctx ends, it starts no
 // other bucket, waits for what it has started, and returns that error as it
-// is; buckets that Done has accepted stay done. Nothing of the task runs once
-// Run has returned.
+// is; buckets that Done has accepted stay done. Nothing of the task runs in this
+// process once Run has returned; on other machines no bucket is begun any more.
 type Runner interface {
 	Run(ctx context.Context, t Task) error
 }
