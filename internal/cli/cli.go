@@ -131,6 +131,7 @@ var commands = []func(*env) *cobra.Command{
 	newAccount,
 	newReceive,
 	newIngest,
+	newQuality,
 	newPermit,
 	newStudy,
 	newRelease,

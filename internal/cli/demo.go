@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/havre-hub/havre/internal/app/demo"
+	"github.com/havre-hub/havre/internal/hub/receive/quality"
 )
 
 func newDemo(e *env) *cobra.Command {
@@ -52,6 +55,9 @@ func tell(w io.Writer, s *demo.Summary) {
 		line("", "precision %.2f %%, recall %.2f %% against the truth", 100*s.Linkage.Precision, 100*s.Linkage.Recall)
 	}
 	line("Stored", "%d rows; %d set aside, sealed, each with its reason", s.Rows.Stored, s.Rows.In-s.Rows.Stored)
+	if n := len(s.Quality.Counts); n > 0 {
+		line("Odd, and kept", "%d kinds of oddity, such as %s: all are in report.html", n, oddity(s.Quality))
+	}
 	line("The host sees", "%d sealed objects, %.1f MiB", s.Store.Objects, float64(s.Store.Bytes)/(1<<20))
 	if s.Effect != nil {
 		line("Study", "rate ratio %.2f (95 %% interval %.2f to %.2f); the truth is %.2f", s.Effect.Estimate, s.Effect.Low, s.Effect.High, s.Effect.True)
@@ -78,6 +84,12 @@ func tell(w io.Writer, s *demo.Summary) {
 		fmt.Fprintf(w, "  %-12s %s\n", p.path, p.what)
 	}
 	fmt.Fprintf(w, "in %s\n", s.Folder)
+}
+
+// oddity tells the largest count.
+func oddity(r *quality.Report) string {
+	c := slices.MaxFunc(r.Counts, func(a, b quality.Count) int { return cmp.Compare(a.Rows, b.Rows) })
+	return fmt.Sprintf("%d of %s %s", c.Rows, c.Table, c.Rule)
 }
 
 func yes(ok bool, good, bad string) string {

@@ -52,6 +52,9 @@ func TestDemoSynthetic(t *testing.T) {
 	if err := s.Rows.balanced(); err != nil || s.Rows.Stored == 0 || len(s.Rows.Rejected) == 0 {
 		t.Errorf("rows %+v: %v", s.Rows, err)
 	}
+	if s.Quality.Of("drug_exposure", "outside_observation") == 0 || s.Quality.Of("drug_exposure", "no_person") != 0 || !s.Quality.Vocabulary {
+		t.Errorf("quality %+v", s.Quality)
+	}
 	if s.Linkage == nil || s.Linkage.Precision < 0.999 || s.Linkage.Recall < 0.85 {
 		t.Errorf("linkage %+v", s.Linkage)
 	}
@@ -91,6 +94,9 @@ func TestDemoOnRealInput(t *testing.T) {
 			}
 			if err := s.Rows.balanced(); err != nil || s.Rows.In < least {
 				t.Errorf("rows %+v: %v", s.Rows, err)
+			}
+			if lost := s.Quality.Of("condition_occurrence", "no_such_visit"); strings.Contains(path, "gibleed") && lost != 64_717 {
+				t.Errorf("%d conditions point at absent visits, its makers say 64,717", lost)
 			}
 			if s.Effect != nil || s.Linkage != nil {
 				t.Error("there is no truth to compare with")

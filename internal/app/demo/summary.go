@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/receive/quality"
 )
 
 // Summary is what the demo found out; with --json it is the result.
@@ -16,6 +17,7 @@ type Summary struct {
 	Source              string             `json:"source"` // "synthetic" or the place of somebody's CDM
 	Rows                Rows               `json:"rows"`
 	Persons             Persons            `json:"persons"`
+	Quality             *quality.Report    `json:"quality"`           // the hub's own view: small counts are shown
 	Linkage             *Linkage           `json:"linkage,omitempty"` // only where the truth is known
 	Effect              *Effect            `json:"effect,omitempty"`  // only where the truth is known
 	Releases            []Release          `json:"releases"`
