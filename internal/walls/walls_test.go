@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"keeper":    {"havre", "ground"},
 	"hub":       {"havre", "ground"},
 	"synth":     {"havre", "ground"},
+	"host":      {"havre", "ground"},
 	"chart":     {"havre"},
 	"config":    {"havre", "ground"},
 	"realinput": {},
