@@ -62,6 +62,12 @@ func azurite(ctx context.Context) (string, error) {
 	return filepath.Join(folder, "node_modules", "azurite", "dist", "src", "blob", "main.js"), err
 }
 
+// Installed gives the cache folder of that name to other packages' tests, as
+// the servers here are installed.
+func Installed(ctx context.Context, name string, install func(ctx context.Context, folder string) error) (string, error) {
+	return installed(ctx, name, install)
+}
+
 // installed gives the cache folder of that name. If it is absent, install
 // fills a new folder, which gets its name only when all is in it. Processes
 // that want the same at once wait for the first.
@@ -89,7 +95,7 @@ func installed(ctx context.Context, name string, install func(ctx context.Contex
 	}
 	defer os.RemoveAll(temp)
 	if err := install(ctx, temp); err != nil {
-		return "", fmt.Errorf("%s is not installed and cannot be; install it with: %s: %w", name, InstallCommand, err)
+		return "", fmt.Errorf("%s is not installed and cannot be (make test-servers does it): %w", name, err)
 	}
 	return folder, os.Rename(temp, folder)
 }
