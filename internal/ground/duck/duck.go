@@ -10,7 +10,6 @@ package duck
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"strings"
 	"sync"
@@ -152,27 +151,6 @@ func (s *Session) Query(ctx context.Context, each func(scan func(...any) error) 
 		return s.failed(ctx, err)
 	}
 	return nil
-}
-
-// Append adds rows to a table, far faster than INSERT. fill calls add once a
-// row, with one value a column, in order.
-func (s *Session) Append(ctx context.Context, table string, fill func(add func(...driver.Value) error) error) error {
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return s.failed(ctx, err)
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.Raw(func(c any) error {
-		a, err := duckdb.NewAppenderFromConn(c.(driver.Conn), "", table)
-		if err != nil {
-			return s.failed(ctx, err)
-		}
-		fillErr := fill(a.AppendRow)
-		if err := a.Close(); fillErr == nil && err != nil {
-			return s.failed(ctx, err)
-		}
-		return fillErr
-	})
 }
 
 // CopyOut runs COPY (query) TO a memory file and gives the bytes written.

@@ -11,8 +11,9 @@ import (
 // File is one memory file of a Session, readable by its SQL at Path until
 // Release. It has no name in any folder and is gone with the process.
 type File struct {
-	s   *Session
-	mem *os.File
+	s    *Session
+	mem  *os.File
+	size int64 // written by this process; what DuckDB copies out is not counted
 }
 
 func newFile(s *Session) (*File, error) {
@@ -25,17 +26,41 @@ func newFile(s *Session) (*File, error) {
 
 // Load copies data into a free memory file.
 func (s *Session) Load(data []byte) (*File, error) {
+	f, err := s.Create()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Release()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Create takes a free memory file, empty, to be written and then read by SQL.
+func (s *Session) Create() (*File, error) {
 	f, err := s.take()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.mem.WriteAt(data, 0); err != nil {
-		f.Release()
-		return nil, havre.E("duck.file", havre.NoSpace, "there is not enough memory to open "+strconv.Itoa(len(data))+" bytes").
-			WithHint("open fewer buckets at once, or give the process more memory").Wrap(err)
-	}
+	f.size = 0
 	return f, nil
 }
+
+// Write appends to the file. Only one goroutine may write, and none may read
+// by SQL meanwhile.
+func (f *File) Write(data []byte) (int, error) {
+	n, err := f.mem.WriteAt(data, f.size)
+	f.size += int64(n)
+	if err != nil {
+		return n, havre.E("duck.file", havre.NoSpace, "there is not enough memory to open "+strconv.FormatInt(f.size+int64(len(data)-n), 10)+" bytes").
+			WithHint("open fewer buckets at once, or give the process more memory").Wrap(err)
+	}
+	return n, nil
+}
+
+// Size is how many bytes were written since Create or Load.
+func (f *File) Size() int64 { return f.size }
 
 // Path is what SQL calls the file, e.g. read_parquet('/proc/self/fd/7').
 func (f *File) Path() string { return "/proc/self/fd/" + strconv.Itoa(int(f.mem.Fd())) }

@@ -4,13 +4,12 @@
 // rows are sorted into the buckets of their persons.
 //
 // It works in passes of bounded size, in memory only: parts -> stage tables
-// (typed, linked, judged) -> groups of buckets, sorted -> Parquet -> the
+// (linked, typed, judged) -> groups of buckets, sorted -> Parquet -> the
 // batch, which seals. docs/adr/0001-order-inside-a-segment.md has the order.
 package ingest
 
 import (
 	"context"
-	"database/sql/driver"
 	"runtime"
 	"slices"
 	"strings"
@@ -35,7 +34,7 @@ type Input struct {
 	HolderID int                                  // the holder's small number, from 1
 	Batch    Batch
 	Now      havre.Now
-	Memory   int64          // bytes DuckDB may use; 0 = 1 GiB. Some 0.3 GiB come on top.
+	Memory   int64          // bytes DuckDB may use; 0 = 1 GiB. Some 0.6 GiB come on top for a million persons.
 	Progress havre.Progress // nil shows nothing
 }
 
@@ -73,16 +72,14 @@ func Run(ctx context.Context, in Input) (Report, error) {
 	if in.Progress == nil {
 		in.Progress = havre.NoProgress
 	}
-	workers := runtime.GOMAXPROCS(0)
+	// A part on its way in takes some 100 MiB: its text, DuckDB's buffer of it, its rows.
+	workers := int(max(1, min(int64(runtime.GOMAXPROCS(0)), in.Memory/workerMemory)))
 	db, err := duck.Open(duck.Options{Memory: in.Memory, Threads: workers, Files: 2*workers + exportsAtOnce(workers)})
 	if err != nil {
 		return Report{}, err
 	}
 	defer func() { _ = db.Close() }()
 	r := &run{in: in, db: db, workers: workers, tables: map[string]*TableAccount{}}
-	if err := r.link(ctx); err != nil {
-		return Report{}, err
-	}
 	if err := r.all(ctx); err != nil {
 		return Report{}, err
 	}
@@ -96,6 +93,9 @@ func Run(ctx context.Context, in Input) (Report, error) {
 	return Report{Account: a}, nil
 }
 
+// workerMemory is how much of Input.Memory stands behind each part on its way in.
+const workerMemory = 256 << 20
+
 // run is one Run under way.
 type run struct {
 	in      Input
@@ -106,21 +106,6 @@ type run struct {
 
 	mu     sync.Mutex // guards tables
 	tables map[string]*TableAccount
-}
-
-// link puts the linkage where SQL can join it.
-func (r *run) link(ctx context.Context) error {
-	if _, err := r.db.Exec(ctx, "CREATE TABLE link (tid VARCHAR, person_id BIGINT, bucket SMALLINT)"); err != nil {
-		return err
-	}
-	return r.db.Append(ctx, "link", func(add func(...driver.Value) error) error {
-		for tid, person := range r.in.Links {
-			if err := add(string(tid), int64(person), int16(r.in.Batch.BucketOf(person))); err != nil {
-				return havre.E("ingest", havre.Internal, "the linkage could not be loaded").Wrap(err)
-			}
-		}
-		return nil
-	})
 }
 
 // all takes the parts table by table.
@@ -166,7 +151,7 @@ func (r *run) table(ctx context.Context, t omop.Table, parts []envelope.Part) er
 		p := &pass{run: r, table: t}
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(r.workers)
-		for len(parts) > 0 && !p.full() && gctx.Err() == nil {
+		for full := false; len(parts) > 0 && !full && gctx.Err() == nil; {
 			part := parts[0]
 			parts = parts[1:]
 			g.Go(func() error {
@@ -176,6 +161,10 @@ func (r *run) table(ctx context.Context, t omop.Table, parts []envelope.Part) er
 				}
 				return err
 			})
+			var err error
+			if full, err = p.full(ctx); err != nil {
+				g.Go(func() error { return err })
+			}
 		}
 		if err := g.Wait(); err != nil {
 			return err
@@ -220,7 +209,7 @@ func (r *run) malformed(ctx context.Context, p envelope.Part) error {
 // value of the SQL expression.
 func (r *run) rejectAll(ctx context.Context, p envelope.Part, reason, table string, name func(string) string) error {
 	l := &layout{columns: p.Columns, types: slices.Repeat([]omop.Type{omop.Text}, len(p.Columns))}
-	csv, err := r.read(ctx, p, l.columns, l.types, func(s scanned) { l.used = s.used })
+	csv, err := r.read(ctx, p, l.columns, l.types, nil, func(s scanned) { l.used = s.used })
 	if err != nil {
 		return err
 	}
@@ -228,7 +217,7 @@ func (r *run) rejectAll(ctx context.Context, p envelope.Part, reason, table stri
 	if p.Rows == 0 {
 		return nil
 	}
-	from := " FROM " + l.source(csv.Path(), exact)
+	from := " FROM " + l.source(csv, exact)
 	rejected := map[string]int64{}
 	err = r.db.Query(ctx, func(row func(...any) error) error {
 		var why string

@@ -34,9 +34,8 @@ type pass struct {
 	*run
 	table omop.Table
 
-	mu     sync.Mutex // guards parts and size
+	mu     sync.Mutex // guards parts
 	parts  []*staged
-	size   int64
 	fields []omop.Field // of the stored fields, those that any part has, and the person
 }
 
@@ -44,15 +43,19 @@ func (p *pass) add(st *staged) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.parts = append(p.parts, st)
-	p.size += st.size
 }
 
-// full says whether the stage tables fill the share of memory that is theirs;
-// the rest is for sorting a group and for parts on their way in.
-func (p *pass) full() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.size >= p.in.Memory/2
+// full says whether what DuckDB holds fills the share of memory that is for
+// stage tables; the rest is for sorting a group and for parts on their way in.
+func (p *pass) full(ctx context.Context) (bool, error) {
+	held, err := p.held(ctx)
+	return held >= p.in.Memory*2/5, err
+}
+
+// held is how many bytes DuckDB holds of the memory it may use.
+func (r *run) held(ctx context.Context) (bytes int64, err error) {
+	err = r.db.Query(ctx, func(row func(...any) error) error { return row(&bytes) }, "SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()")
+	return bytes, err
 }
 
 // write sorts the pass, group of buckets by group, into segments.
@@ -69,7 +72,11 @@ func (p *pass) write(ctx context.Context) error {
 	if p.table.PersonLevel {
 		first, last = 0, p.in.Batch.Buckets()-1
 	}
-	groups := max(1, p.size/(p.in.Memory/12))
+	held, err := p.held(ctx)
+	if err != nil {
+		return err
+	}
+	groups := max(1, held/(p.in.Memory/16)) // sorting takes three times what is sorted
 	step := max(1, (last-first+1)/int(groups))
 	for b := first; b <= last; b += step {
 		if err := p.group(ctx, b, min(b+step-1, last)); err != nil {

@@ -12,6 +12,7 @@ import (
 
 // Columns that ingest adds to the stage tables.
 const (
+	personColumn = "person_" // stands, with bucket_, for the transport id that the CSV had
 	bucketColumn = "bucket_"
 	reasonColumn = "reason_" // 0 for a good row, else an index into layout.reasons, from 1
 )
@@ -115,17 +116,23 @@ const (
 
 func csvColumn(i int) string { return fmt.Sprintf("c%d", i) }
 
-// source is the read_csv call on a memory file.
-func (l *layout) source(path string, how reading) string {
+// source is the read_csv call on a memory file. One buffer takes the whole file,
+// so that no row lies across two, and is no larger than it must be.
+func (l *layout) source(csv *duck.File, how reading) string {
 	var cols []string
 	for i, t := range l.types {
+		if i == 0 && l.table.PersonLevel {
+			cols = append(cols, "'"+personColumn+"': 'BIGINT'", "'"+bucketColumn+"': 'SMALLINT'")
+			continue
+		}
 		if how != typed || !l.used[i] {
 			t = omop.Text
 		}
 		cols = append(cols, "'"+csvColumn(i)+"': '"+sqlType[t]+"'")
 	}
-	return "read_csv(" + duck.Quote(path) + `, auto_detect=false, header=true, delim=',', quote='"', escape='"', new_line='\n', ` +
-		"strict_mode=true, null_padding=false, max_line_size=16777216, buffer_size=67108864, columns={" + strings.Join(cols, ", ") + "})"
+	size := max(csv.Size(), 64<<10)
+	return "read_csv(" + duck.Quote(csv.Path()) + `, auto_detect=false, header=false, delim=',', quote='"', escape='"', new_line='\n', ` +
+		fmt.Sprintf("strict_mode=true, null_padding=false, max_line_size=%d, buffer_size=%d, columns={%s})", min(size, 16<<20), size, strings.Join(cols, ", "))
 }
 
 // value is the SQL expression of the typed value of a field the part has.
@@ -168,17 +175,15 @@ var badName = map[omop.Type]string{omop.Integer: "bad_integer", omop.Float: "bad
 // judged gives a SELECT of the part: the CSV columns as they are if raw, the
 // typed value of every field the part has, the person and bucket, and the
 // number of the first rule that a row breaks. It sets l.reasons.
-func (l *layout) judged(path string, how reading, raw bool) string {
+func (l *layout) judged(csv *duck.File, how reading, raw bool) string {
 	inner, outer := []string{}, []string{}
 	if raw {
 		inner = append(inner, "row_number() OVER () AS row_")
 		outer = append(outer, "row_")
 	}
 	for i := range l.columns {
-		if raw || i == 0 && l.table.PersonLevel {
+		if raw && (i > 0 || !l.table.PersonLevel) {
 			inner = append(inner, csvColumn(i))
-		}
-		if raw {
 			outer = append(outer, csvColumn(i))
 		}
 	}
@@ -189,8 +194,9 @@ func (l *layout) judged(path string, how reading, raw bool) string {
 		rules = append(rules, fmt.Sprintf("WHEN %s THEN %d", when, len(l.reasons)))
 	}
 	if l.table.PersonLevel {
-		rule("l.person_id IS NULL", "unknown_person")
-		outer = append(outer, "l.person_id AS "+duck.Name(l.table.Person), "l.bucket AS "+bucketColumn)
+		rule(personColumn+" IS NULL", "unknown_person")
+		inner = append(inner, personColumn, bucketColumn)
+		outer = append(outer, personColumn+" AS "+duck.Name(l.table.Person), bucketColumn)
 	} else {
 		outer = append(outer, fmt.Sprintf("%d::SMALLINT AS %s", Unbucketed, bucketColumn))
 	}
@@ -230,11 +236,7 @@ func (l *layout) judged(path string, how reading, raw bool) string {
 		inner = append(inner, "1 AS nothing_")
 	}
 	outer = append(outer, reason+" AS "+reasonColumn)
-	q := "SELECT " + strings.Join(outer, ", ") + " FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + l.source(path, how) + ") v"
-	if l.table.PersonLevel {
-		q += " LEFT JOIN link l ON v.c0 = l.tid"
-	}
-	return q
+	return "SELECT " + strings.Join(outer, ", ") + " FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + l.source(csv, how) + ")"
 }
 
 // warnings lists, for good rows, the conditions that are counted and their

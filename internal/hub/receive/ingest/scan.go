@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"io"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,13 @@ type scanned struct {
 // integer 13, "infinity" and "epoch" for dates, and text after a date.
 // Only plain parts go through it; all others take the slow, exact way.
 //
+// The rows go to out without the header. If who is not nil, the first column is
+// a transport id and two columns take its place: person and bucket, both empty
+// where the id is nobody's.
+//
 // It fails with Invalid if the text is not a table of len(columns) columns
-// under that header.
-func scan(part string, csv []byte, columns []string, types []omop.Type) (scanned, error) {
+// under that header, else with what out says.
+func scan(part string, csv []byte, columns []string, types []omop.Type, who func(tid []byte) (havre.PersonID, int, bool), out io.Writer) (scanned, error) {
 	s := scanned{used: make([]bool, len(columns)), plain: true}
 	fail := func(line int64, what string) (scanned, error) {
 		return s, havre.E("ingest", havre.Invalid, "part "+part+", line "+strconv.FormatInt(line, 10)+": "+what).
@@ -34,8 +39,14 @@ func scan(part string, csv []byte, columns []string, types []omop.Type) (scanned
 	if string(head) != strings.Join(columns, ",") {
 		return fail(1, "the header is not the columns that the manifest lists")
 	}
+	if who == nil {
+		if _, err := out.Write(rest); err != nil {
+			return s, err
+		}
+	}
+	var named []byte // rows with persons in place of transport ids, on their way out
 	for line := int64(2); len(rest) > 0; line++ {
-		col, first := 0, line
+		col, first, row, tid := 0, line, rest, 0
 		for more := true; more; col++ {
 			if col == len(columns) {
 				return fail(first, "there are more values than the "+strconv.Itoa(len(columns))+" columns")
@@ -48,6 +59,10 @@ func scan(part string, csv []byte, columns []string, types []omop.Type) (scanned
 			if quoted {
 				line += int64(bytes.Count(value, []byte{'\n'}))
 			}
+			if col == 0 && who != nil {
+				tid = end
+				named = appendPerson(named, value, quoted, who)
+			}
 			if len(value) > 0 {
 				s.used[col] = true
 				s.plain = s.plain && isPlain(value, quoted, types[col])
@@ -59,8 +74,31 @@ func scan(part string, csv []byte, columns []string, types []omop.Type) (scanned
 			return fail(first, "there are "+strconv.Itoa(col)+" values for "+strconv.Itoa(len(columns))+" columns")
 		}
 		s.rows++
+		if who == nil {
+			continue
+		}
+		named = append(named, row[tid:len(row)-len(rest)]...)
+		if len(named) >= 1<<20 || len(rest) == 0 {
+			if _, err := out.Write(named); err != nil {
+				return s, err
+			}
+			named = named[:0]
+		}
 	}
 	return s, nil
+}
+
+// appendPerson writes "person,bucket" for a transport id as it stands in CSV.
+func appendPerson(b, tid []byte, quoted bool, who func([]byte) (havre.PersonID, int, bool)) []byte {
+	if quoted {
+		tid = bytes.ReplaceAll(tid[1:len(tid)-1], []byte(`""`), []byte(`"`))
+	}
+	person, bucket, ok := who(tid)
+	if !ok {
+		return append(b, ',')
+	}
+	b = strconv.AppendInt(b, int64(person), 10)
+	return strconv.AppendInt(append(b, ','), int64(bucket), 10)
 }
 
 // fieldEnd gives the index of the comma or line feed that ends the first

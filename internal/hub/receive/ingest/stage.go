@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -15,7 +16,6 @@ import (
 type staged struct {
 	name string // of the session's table
 	*layout
-	size int64 // estimate of its bytes there
 }
 
 // stage reads one part into a table of its own and accounts for its rows. It
@@ -25,7 +25,11 @@ func (r *run) stage(ctx context.Context, t omop.Table, p envelope.Part) (*staged
 	if err != nil {
 		return nil, err
 	}
-	csv, err := r.read(ctx, p, l.columns, l.types, func(s scanned) { l.used, l.plain = s.used, s.plain })
+	var who func([]byte) (havre.PersonID, int, bool)
+	if t.PersonLevel {
+		who = r.who()
+	}
+	csv, err := r.read(ctx, p, l.columns, l.types, who, func(s scanned) { l.used, l.plain = s.used, s.plain })
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +39,7 @@ func (r *run) stage(ctx context.Context, t omop.Table, p envelope.Part) (*staged
 	}
 	st := &staged{name: fmt.Sprintf("stage_%d", r.serial.Add(1)), layout: l}
 	create := func(how reading) error {
-		_, err := r.db.Exec(ctx, "CREATE TABLE "+st.name+" AS "+l.judged(csv.Path(), how, false))
+		_, err := r.db.Exec(ctx, "CREATE TABLE "+st.name+" AS "+l.judged(csv, how, false))
 		return err
 	}
 	if l.plain {
@@ -55,42 +59,58 @@ func (r *run) stage(ctx context.Context, t omop.Table, p envelope.Part) (*staged
 		return nil, err
 	}
 	if good < p.Rows {
-		if err := r.keepRejected(ctx, l, p, csv.Path(), p.Rows-good); err != nil {
+		if err := r.keepRejected(ctx, l, p, csv, p.Rows-good); err != nil {
 			return nil, err
 		}
 	}
 	if good == 0 {
 		return nil, r.drop(ctx, st.name)
 	}
-	width := int64(16)
-	for i, used := range l.used {
-		if used && l.types[i] == omop.Text {
-			width += 24
-		} else if used {
-			width += 8
-		}
-	}
-	st.size = p.Rows * width
 	return st, nil
 }
 
 // read opens a part, checks that it is the table its manifest says, and puts
-// it where SQL can read it.
-func (r *run) read(ctx context.Context, p envelope.Part, columns []string, types []omop.Type, look func(scanned)) (*duck.File, error) {
+// its rows where SQL can read them, with persons in place of transport ids if
+// who knows them.
+func (r *run) read(ctx context.Context, p envelope.Part, columns []string, types []omop.Type, who func([]byte) (havre.PersonID, int, bool), look func(scanned)) (*duck.File, error) {
 	csv, err := r.in.Open(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := scan(p.Name, csv, columns, types)
+	f, err := r.db.Create()
 	if err != nil {
 		return nil, err
 	}
-	if s.rows != p.Rows {
-		return nil, havre.E("ingest", havre.Invalid, fmt.Sprintf("part %s holds %d rows and its manifest says %d", p.Name, s.rows, p.Rows)).
+	s, err := scan(p.Name, csv, columns, types, who, f)
+	if err == nil && s.rows != p.Rows {
+		err = havre.E("ingest", havre.Invalid, fmt.Sprintf("part %s holds %d rows and its manifest says %d", p.Name, s.rows, p.Rows)).
 			WithHint("manifest and part disagree: the holder must deliver again")
 	}
+	if err != nil {
+		f.Release()
+		return nil, err
+	}
 	look(s)
-	return r.db.Load(csv)
+	return f, nil
+}
+
+// who gives a function that says whose a transport id is, and in which bucket
+// that person is. It remembers the last answer, since holders write the rows
+// of a person one after the other; so each goroutine needs its own.
+func (r *run) who() func([]byte) (havre.PersonID, int, bool) {
+	var last []byte
+	var person havre.PersonID
+	var bucket int
+	var known bool
+	return func(tid []byte) (havre.PersonID, int, bool) {
+		if last == nil || !bytes.Equal(tid, last) {
+			last = append(last[:0], tid...)
+			if person, known = r.in.Links[havre.TransportID(tid)]; known {
+				bucket = r.in.Batch.BucketOf(person)
+			}
+		}
+		return person, bucket, known
+	}
 }
 
 func partError(p envelope.Part, err error) error {
@@ -147,12 +167,12 @@ func (r *run) count(ctx context.Context, st *staged, p envelope.Part) (good int6
 // keepRejected seals the rows of a part that are not good, as they were
 // delivered, with the reason; the transport id is left out, because it names a
 // person and is to be destroyed.
-func (r *run) keepRejected(ctx context.Context, l *layout, p envelope.Part, path string, want int64) error {
+func (r *run) keepRejected(ctx context.Context, l *layout, p envelope.Part, file *duck.File, want int64) error {
 	how := exact
 	if l.plain {
 		how = plain
 	}
-	judged := l.judged(path, how, true)
+	judged := l.judged(file, how, true)
 	var quoted []string
 	for _, reason := range l.reasons {
 		quoted = append(quoted, duck.Quote(reason))
