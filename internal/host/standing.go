@@ -90,9 +90,9 @@ func (o *Office) Readable(ctx context.Context) error {
 	return nil
 }
 
-// Writable is nil, or says why nothing new may come in: the hub is suspended,
-// or a placement rests neither on the criteria nor on a derogation any more
-// (kind Refused).
+// Writable is nil, or says why nothing new may come in (kind PermitDenied):
+// the hub is suspended, or a placement rests neither on the criteria nor on a
+// derogation any more.
 func (o *Office) Writable(ctx context.Context) error {
 	if err := o.Readable(ctx); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (o *Office) writable(all []Stand, now time.Time) error {
 		if s.Derogation != nil && !s.Derogation.Live(now) {
 			why = "the derogation " + s.Derogation.ID + " ended on " + s.Derogation.Until.String() + " (" + plural(-s.Derogation.Until.Days(now), "day", "days") + " ago)"
 		}
-		return havre.E("host", havre.Refused, "the hub is read-only: "+string(s.Data)+" data lie on "+s.Host.Name+" ("+string(s.Role)+"), and "+why).
+		return havre.E("host", havre.PermitDenied, "the hub is read-only: "+string(s.Data)+" data lie on "+s.Host.Name+" ("+string(s.Role)+"), and "+why).
 			WithHint("move to a host where the criteria hold (havre move), or put a new derogation on record (havre host derogation add)")
 	}
 	return nil
@@ -174,6 +174,9 @@ func (o *Office) give(ctx context.Context, order Order, by havre.Personal[string
 	}
 	order.Head = head
 	if order.State == Open {
+		if err := o.logOrders(ctx); err != nil { // what it lifts stands in the log before it
+			return Order{}, err
+		}
 		_, err = o.keep(ctx, order, logged(order, by))
 		return order, err
 	}

@@ -67,15 +67,30 @@ func (v *Verdict) Failed() (all []Finding) {
 	return all
 }
 
-// Why is one line: how many criteria fail, and the first of each layer.
+// Why is one line: what tells most at each layer that fails, layers with the
+// same reason together. Who controls an operator tells more than the rest.
 func (v *Verdict) Why(l words.Lang) string {
-	var parts []string
-	seen := map[descriptor.Layer]bool{}
+	first, control := map[descriptor.Layer]string{}, map[descriptor.Layer]bool{}
 	for _, f := range v.Failed() {
-		if !seen[f.Layer] {
-			seen[f.Layer] = true
-			parts = append(parts, fmt.Sprintf("%s: %s (%s)", f.Layer, f.Reason.In(l), f.Rule))
+		if _, ok := first[f.Layer]; !ok || strings.HasSuffix(f.Rule, "19.6.b") && !control[f.Layer] {
+			first[f.Layer] = f.Reason.In(l) + " (" + f.Rule + ")"
+			control[f.Layer] = strings.HasSuffix(f.Rule, "19.6.b")
 		}
+	}
+	var parts []string
+	for _, layer := range descriptor.Layers {
+		reason, ok := first[layer]
+		if !ok {
+			continue
+		}
+		at := []string{}
+		for _, other := range descriptor.Layers {
+			if first[other] == reason {
+				at = append(at, string(other))
+				delete(first, other)
+			}
+		}
+		parts = append(parts, strings.Join(at, ", ")+": "+reason)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -37,6 +37,9 @@ type Config struct {
 	Log      audit.Recorder
 	Now      havre.Now
 	MinCount int // no permit goes below this disclosure threshold; 0 = 11
+	// Standing is asked before each read: an error, of kind PermitDenied while
+	// the whole hub is suspended, stops it. nil = never suspended.
+	Standing func(context.Context) error
 }
 
 // Authority grants permits and enforces them. Safe for concurrent use; one
@@ -55,6 +58,9 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	}
 	if c.MinCount == 0 {
 		c.MinCount = 11
+	}
+	if c.Standing == nil {
+		c.Standing = func(context.Context) error { return nil }
 	}
 	a := &Authority{Config: c, verified: verifiedPermits{all: map[string]verified{}}}
 	return a, a.loadOptOuts(ctx)

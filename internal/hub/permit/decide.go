@@ -263,6 +263,9 @@ func (a *Authority) InForce(ctx context.Context, id string) (*record.Permit, str
 	if err != nil {
 		return nil, "", err
 	}
+	if err := a.Standing(ctx); err != nil {
+		return nil, "", err
+	}
 	own := *p
 	return &own, s.PermitSHA, inForce(s, p, now)
 }

@@ -70,6 +70,9 @@ func (a *Authority) allowed(ctx context.Context, id, account string) (*record.Pe
 	if err != nil {
 		return nil, "", err
 	}
+	if err := a.Standing(ctx); err != nil {
+		return nil, "", err
+	}
 	return p, s.PermitSHA, inForce(s, p, now)
 }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -34,6 +35,9 @@ type Config struct {
 	Level2 *Level2
 	Log    audit.Recorder
 	Now    havre.Now
+	// Writable is asked before anything comes in: an error says that the hub
+	// is suspended or read-only. nil = always writable.
+	Writable func(context.Context) error
 }
 
 // Desk receives deliveries. Safe for concurrent use; one process has a hub's
@@ -46,7 +50,12 @@ type Desk struct {
 }
 
 // New makes a desk.
-func New(c Config) *Desk { return &Desk{Config: c} }
+func New(c Config) *Desk {
+	if c.Writable == nil {
+		c.Writable = func(context.Context) error { return nil }
+	}
+	return &Desk{Config: c}
+}
 
 // Holder is a registered data holder.
 type Holder struct {
@@ -178,8 +187,8 @@ const deliveryColumns = "SELECT id, holder, state, manifest_sha256, persons, row
 func (d *Desk) Delivery(ctx context.Context, id havre.DeliveryID) (Delivery, error) {
 	v, err := scanDelivery(d.DB.DB().QueryRowContext(ctx, deliveryColumns+" WHERE id = ?", string(id)))
 	if errors.Is(err, sql.ErrNoRows) {
-		return Delivery{}, havre.E("receive.delivery", havre.NotFound, "there is no such delivery here").
-			WithHint("list what was received and what was refused")
+		return Delivery{}, havre.E("receive.delivery", havre.NotFound, fmt.Sprintf("no delivery %.40q was received here", string(id))).
+			WithHint("receive it first (havre receive); what was refused stands in the log: havre audit log --action delivery.refused")
 	}
 	if err != nil {
 		return Delivery{}, meta.Fail("receive.delivery", "the delivery cannot be read", err)

@@ -108,6 +108,9 @@ func (h *handler) put(w http.ResponseWriter, r *http.Request, holder Holder, id 
 	case !uploadName.MatchString(name):
 		return havre.E(op, havre.Invalid, "this is no name of a part")
 	}
+	if err := h.desk.Writable(r.Context()); err != nil {
+		return err
+	}
 	if r.ContentLength > limit {
 		return havre.E(op, havre.Invalid, "the part is longer than "+strconv.FormatInt(limit, 10)+" bytes").WithHint("cut deliveries into smaller parts")
 	}
@@ -293,7 +296,7 @@ func reprDigest(field string) ([]byte, error) {
 }
 
 var statuses = map[havre.Kind]int{
-	havre.Invalid: http.StatusBadRequest, havre.NotFound: http.StatusNotFound, havre.Exists: http.StatusConflict,
+	havre.Invalid: http.StatusBadRequest, havre.PermitDenied: http.StatusForbidden, havre.NotFound: http.StatusNotFound, havre.Exists: http.StatusConflict,
 	havre.Refused: http.StatusConflict, havre.Tampered: http.StatusUnprocessableEntity,
 	havre.Locked: http.StatusServiceUnavailable, havre.StoreUnavailable: http.StatusServiceUnavailable,
 	havre.Clock: http.StatusServiceUnavailable, havre.Cancelled: http.StatusServiceUnavailable,

@@ -32,6 +32,9 @@ func (d *Desk) Receive(ctx context.Context, parcel envelope.Parcel, from havre.H
 	if err := d.DB.CheckClock(ctx, now); err != nil {
 		return nil, err
 	}
+	if err := d.Writable(ctx); err != nil {
+		return nil, err
+	}
 	v := &arrival{desk: d, parcel: parcel, from: from}
 	before, err := v.check(ctx)
 	if err == nil && before == nil {
@@ -72,7 +75,10 @@ func (v *arrival) check(ctx context.Context) (before *Delivery, err error) {
 	if v.names, err = v.parcel.Names(ctx); err != nil {
 		return nil, err
 	}
-	if v.signed, err = v.parcel.Read(ctx, envelope.ManifestName, envelope.MaxManifest); err != nil {
+	if v.signed, err = v.parcel.Read(ctx, envelope.ManifestName, envelope.MaxManifest); havre.KindOf(err) == havre.NotFound {
+		return nil, havre.E(op, havre.NotFound, "this is no delivery: it has no "+envelope.ManifestName).
+			WithHint("the holder's folder is sent whole, the manifest last: wait until it is there, or send it again").Wrap(err)
+	} else if err != nil {
 		return nil, err
 	}
 	holders, err := v.desk.Holders(ctx)
@@ -137,6 +143,10 @@ func (v *arrival) checkParts(ctx context.Context, progress havre.Progress) error
 		group.Go(func() error {
 			defer step.Add(1)
 			sealed, err := v.parcel.Read(gctx, p.Name, p.Size)
+			if havre.KindOf(err) == havre.Invalid {
+				return havre.E("receive", havre.Tampered, "part "+p.Name+" is longer than the manifest says").
+					WithHint("the part was exchanged or damaged on the way; send it again").Wrap(err)
+			}
 			if err != nil {
 				return err
 			}
@@ -154,17 +164,15 @@ func (v *arrival) checkParts(ctx context.Context, progress havre.Progress) error
 
 // keep stores an object of the delivery. What is there already under that name
 // was kept by a run that did not come to its receipt; a part of the same
-// manifest has the same bytes.
+// manifest has the same bytes. Whatever the store says, the parcel is not to
+// blame for it: no error is a refusal.
 func (v *arrival) keep(ctx context.Context, name string, data []byte) error {
-	name = Prefix(v.manifest.Delivery) + name
-	err := blob.PutSame(ctx, v.desk.Store, name, data)
-	if havre.KindOf(err) != havre.Exists {
-		return err
+	err := v.desk.replace(ctx, Prefix(v.manifest.Delivery)+name, data)
+	if refusal(err) {
+		return havre.E("receive", havre.StoreUnavailable, "the store does not take "+name).
+			WithHint("see to the store, then receive the delivery again: nothing is lost").Wrap(err)
 	}
-	if err := v.desk.Store.Delete(ctx, name); err != nil {
-		return err
-	}
-	return v.desk.Store.Put(ctx, name, data)
+	return err
 }
 
 func (v *arrival) checkNames() error {
