@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/havre-hub/havre/internal/config"
@@ -12,6 +13,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/blob/s3"
 	"github.com/havre-hub/havre/internal/ground/seal"
+	"github.com/havre-hub/havre/internal/ground/seal/custodian"
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
 )
@@ -27,19 +29,6 @@ func openStore(ctx context.Context, dir, raw string, create bool) (blob.Store, e
 	return Stores().Open(ctx, raw, blob.Options{Getenv: os.Getenv, Create: create})
 }
 
-// custodianPath gives the file of a "file:PATH" custodian; relative paths count from dir.
-func custodianPath(dir, ref string) (string, error) {
-	p, ok := strings.CutPrefix(ref, "file:")
-	if !ok || p == "" {
-		return "", havre.E("custodian", havre.Invalid, "a custodian is named by file:PATH").
-			WithHint("keep that file on another medium than the data, e.g. --custodian file:/media/key/hub.key")
-	}
-	if !filepath.IsAbs(p) {
-		p = filepath.Join(dir, p)
-	}
-	return p, nil
-}
-
 // home is what every zone's folder has.
 type home struct {
 	dir    string
@@ -47,44 +36,35 @@ type home struct {
 	signer *sign.Signer
 }
 
-// newHome makes a zone's folder: configuration, custodian (made if its file is
-// absent), key ring with a signing key. It fails with Exists if the folder holds
-// anything already.
-func newHome(dir, custodian string, conf any) (*home, error) {
+// newHome makes a zone's folder: configuration, custodian, key ring with a
+// signing key. It fails with Exists if the folder holds anything already.
+func newHome(dir, ref string, conf any) (*home, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return nil, havre.E("init", havre.Exists, "the folder "+dir+" is not empty; nothing there is ever overwritten").
 			WithHint("name a new folder")
 	}
-	path, err := custodianPath(dir, custodian)
-	if err != nil {
-		return nil, err
-	}
-	var c *seal.FileCustodian
-	if _, serr := os.Stat(path); serr == nil {
-		c, err = seal.OpenFileCustodian(path)
-	} else {
-		c, err = seal.CreateFileCustodian(path)
-	}
+	id := seal.NewRingID()
+	c, err := custodian.Create(ref, custodian.Place{Dir: dir, Ring: id, Ask: ask()})
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, havre.E("init", havre.NoSpace, "the folder "+dir+" cannot be made").Wrap(err)
 	}
-	ring, err := seal.CreateRing(filepath.Join(dir, "keys"), c)
+	ring, err := seal.CreateRing(filepath.Join(dir, keysDir), id, c)
 	if err != nil {
 		return nil, err
 	}
 	s := sign.NewSigner()
-	if err := ring.Put("sign", s.Secret()); err != nil {
+	if err := ring.Put(keySign, s.Secret()); err != nil {
 		return nil, err
 	}
 	return &home{dir, ring, s}, config.Write(dir, conf)
 }
 
 // openHome opens a zone's folder; conf is a pointer to the zone's configuration
-// struct, custodian gives the reference once it is read.
-func openHome(dir, zone string, conf any, custodian func() string) (*home, error) {
+// struct, ref gives its custodian once it is read.
+func openHome(dir, zone string, conf any, ref func() string) (*home, error) {
 	if dir == "" {
 		return nil, havre.E("open", havre.Usage, "no folder of a "+zone+" was named").
 			WithHint("give --" + zone + " FOLDER, or set $HAVRE_" + strings.ToUpper(zone))
@@ -92,19 +72,11 @@ func openHome(dir, zone string, conf any, custodian func() string) (*home, error
 	if err := config.Read(dir, conf); err != nil {
 		return nil, err
 	}
-	path, err := custodianPath(dir, custodian())
+	ring, err := openRing(dir, ref())
 	if err != nil {
 		return nil, err
 	}
-	c, err := seal.OpenFileCustodian(path)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := seal.OpenRing(filepath.Join(dir, "keys"), c)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := ring.Get("sign")
+	secret, err := ring.Get(keySign)
 	if err != nil {
 		return nil, err
 	}
@@ -113,4 +85,41 @@ func openHome(dir, zone string, conf any, custodian func() string) (*home, error
 		return nil, err
 	}
 	return &home{dir, ring, s}, nil
+}
+
+// keysDir is the folder of the key ring in a zone's folder.
+const keysDir = "keys"
+
+// keySign is the zone's signing key in its ring.
+const keySign = "sign"
+
+// openRing opens the key ring at dir by the custodian of the configuration, or
+// by the first other one of the ring that is here: the ring itself says who its
+// custodians are, and the configuration may be a step behind after a crash.
+func openRing(dir, ref string) (*seal.Ring, error) {
+	info, err := seal.ReadInfo(filepath.Join(dir, keysDir))
+	if err != nil {
+		return nil, err
+	}
+	refs := []string{ref}
+	for _, w := range info.Wraps {
+		if !slices.Contains(refs, w.Ref) {
+			refs = append(refs, w.Ref)
+		}
+	}
+	place := custodian.Place{Dir: dir, Ring: info.Ring, Ask: ask()}
+	var first error
+	for _, ref := range refs {
+		c, err := custodian.Open(ref, place)
+		if err == nil {
+			var ring *seal.Ring
+			if ring, err = seal.OpenRing(filepath.Join(dir, keysDir), c); err == nil {
+				return ring, nil
+			}
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
 }

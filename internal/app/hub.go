@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"path/filepath"
+	"sync"
 
 	"github.com/havre-hub/havre/internal/config"
 	"github.com/havre-hub/havre/internal/ground/audit"
@@ -31,6 +32,7 @@ type Hub struct {
 	lock      *meta.FolderLock
 	key       *seal.Key // the hub's own: seals what waits in the store
 	logKey    *sign.Signer
+	keys      sync.Map // of *seal.Key, by name (cachedKey)
 }
 
 // HubOptions say what hub to make.
@@ -38,15 +40,18 @@ type HubOptions struct {
 	Dir       string
 	Name      string
 	Store     string // URL
-	Custodian string // "file:PATH"
-	Buckets   int
-	Actor     string // account that makes it, for the log
+	Custodian string // reference (package custodian)
+
+	KeyBesideStore bool // accept a custodian's key that the store's host can read
+
+	Buckets int
+	Actor   string // account that makes it, for the log
 }
 
 // The names of the hub's secrets in its key ring.
 const (
 	keyHub     = "hub"        // opens health parts, linkage tables, waiting results
-	keyDataset = "dataset"    // opens segments and snapshots
+	keyStore   = "warehouse"  // opens snapshots; what a delivery brought has a key of its own (datasetKey)
 	keyBucket  = "bucket"     // spreads persons over buckets
 	keyLevel2  = "level-2-v1" // the hub's half of the pseudonyms
 	keyLog     = "log"        // signs checkpoints
@@ -62,7 +67,10 @@ func InitHub(ctx context.Context, o HubOptions) (Card, error) {
 		return Card{}, badName("hub", o.Name)
 	}
 	conf := config.DefaultHub()
-	conf.Name, conf.Store, conf.Custodian = o.Name, o.Store, o.Custodian
+	conf.Name, conf.Store, conf.Custodian, conf.KeyBesideStore = o.Name, o.Store, o.Custodian, o.KeyBesideStore
+	if err := checkNewPlace(o.Custodian, o.Dir, conf); err != nil {
+		return Card{}, err
+	}
 	store, err := openStore(ctx, o.Dir, o.Store, true)
 	if err != nil {
 		return Card{}, err
@@ -78,7 +86,7 @@ func InitHub(ctx context.Context, o HubOptions) (Card, error) {
 	if err != nil {
 		return Card{}, err
 	}
-	if _, err := h.ring.NewKey(keyDataset); err != nil {
+	if _, err := h.ring.NewKey(keyStore); err != nil {
 		return Card{}, err
 	}
 	for _, name := range []string{keyBucket, keyLevel2, keyProject} {
@@ -125,6 +133,9 @@ func OpenHub(ctx context.Context, dir string) (_ *Hub, err error) {
 		return nil, err
 	}
 	hub := &Hub{Config: conf, home: h}
+	if err := checkPlace(custodians(h.ring), dir, conf); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			_ = hub.Close()
@@ -221,7 +232,7 @@ func (h *Hub) logOptions() audit.Options {
 }
 
 func (h *Hub) warehouseConfig() (warehouse.Config, error) {
-	dataset, err := h.home.ring.Key(keyDataset)
+	snapshots, err := h.home.ring.Key(keyStore)
 	if err != nil {
 		return warehouse.Config{}, err
 	}
@@ -230,5 +241,5 @@ func (h *Hub) warehouseConfig() (warehouse.Config, error) {
 		return warehouse.Config{}, err
 	}
 	return warehouse.Config{Store: h.Store, Log: h.Log, Now: havre.SystemNow,
-		Keys: warehouse.Keys{Open: []*seal.Key{dataset}, To: []seal.Recipient{dataset.Recipient()}, Bucket: bucket}}, nil
+		Keys: warehouse.Keys{Open: []*seal.Key{snapshots}, To: []seal.Recipient{snapshots.Recipient()}, Bucket: bucket, Dataset: h.datasetKey}}, nil
 }

@@ -24,7 +24,7 @@ func TestDeliveryOverHTTPS(t *testing.T) {
 	if _, err := InitKeeper(ctx, at("keeper"), "keeper", "file:../safe/keeper.key"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := InitHub(ctx, HubOptions{Dir: at("hub"), Name: "le-havre", Store: "file:../store", Custodian: "file:../safe/hub.key",
+	if _, err := InitHub(ctx, HubOptions{Dir: at("hub"), Name: "le-havre", Store: "file:../store", KeyBesideStore: true, Custodian: "file:../safe/hub.key",
 		Buckets: warehouse.DefaultBuckets, Actor: "operator@hub.example"}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestMissingPartsAreErrors(t *testing.T) {
 		kind havre.Kind
 	}{
 		"the custodian's key": {"safe/hub.key", havre.KeyUnavailable},
-		"a key":               {"hub/keys/dataset.age", havre.KeyUnavailable},
+		"a key":               {"hub/keys/ring.json", havre.KeyUnavailable},
 		"the key ring":        {"hub/keys", havre.KeyUnavailable},
 		"the log":             {"hub/log", havre.NotFound},
 		"the database":        {"hub/control.db", havre.NotFound},
@@ -101,7 +101,7 @@ func TestMissingPartsAreErrors(t *testing.T) {
 		"the warehouse":       {"store/snapshot", havre.NotFound},
 	} {
 		dir := t.TempDir()
-		if _, err := InitHub(ctx, HubOptions{Dir: filepath.Join(dir, "hub"), Name: "h", Store: "file:../store", Custodian: "file:../safe/hub.key",
+		if _, err := InitHub(ctx, HubOptions{Dir: filepath.Join(dir, "hub"), Name: "h", Store: "file:../store", KeyBesideStore: true, Custodian: "file:../safe/hub.key",
 			Buckets: 4, Actor: "operator@hub.example"}); err != nil {
 			t.Fatal(err)
 		}

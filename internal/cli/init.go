@@ -13,7 +13,7 @@ import (
 func newInit(e *env) *cobra.Command {
 	var o app.HubOptions
 	cmd := &cobra.Command{
-		Use:   "init --hub FOLDER --name NAME --store URL --custodian file:PATH",
+		Use:   "init --hub FOLDER --name NAME --store URL --custodian REFERENCE",
 		Short: "Make a new hub at a store",
 		Long: `Makes a hub: its folder with configuration, key ring, control database and log,
 and an empty warehouse at the store. Nothing is ever overwritten, and no other
@@ -21,8 +21,11 @@ command makes a hub: a missing key or log is an error there.
 
 The store is file:FOLDER, s3://BUCKET/PREFIX?endpoint=URL or
 azblob://CONTAINER/PREFIX?account=NAME; credentials come from the environment.
-The custodian's key opens everything: keep it on another medium than the store.`,
-		Example: "  havre init --hub hub --name le-havre --store file:../store --custodian file:../custodian/hub.key --as operator@havre.example",
+The custodian opens everything (docs/howto/custodians.md): file:PATH, passphrase:PATH,
+pkcs11:..., plugin:PATH, or two joined by " + ". Keep its key on another medium
+than the store: a hub whose store's host can read it does not start, unless
+--key-beside-store accepts that.`,
+		Example: "  havre init --hub hub --name le-havre --store file:../store --custodian file:/media/key/hub.key --as operator@havre.example",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needed(cmd, "hub", "name", "store", "custodian", "as"); err != nil {
@@ -39,7 +42,8 @@ The custodian's key opens everything: keep it on another medium than the store.`
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "name of the hub: lower-case letters, digits, hyphens")
 	f.StringVar(&o.Store, "store", "", "where the sealed objects go; a relative file: counts from the hub's folder")
-	f.StringVar(&o.Custodian, "custodian", "", "file:PATH of the custodian's key, made if absent; a relative path counts from the hub's folder")
+	f.StringVar(&o.Custodian, "custodian", "", "who opens the key ring, e.g. file:PATH; made if absent; a relative path counts from the hub's folder")
+	f.BoolVar(&o.KeyBesideStore, "key-beside-store", false, "accept that the store's host can read the custodian's key (a trial on one machine); the posture shows it in red")
 	f.IntVar(&o.Buckets, "buckets", warehouse.DefaultBuckets, "number of buckets of persons, a power of two; it can never change")
 	asFlag(cmd, &o.Actor)
 	return cmd

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/google/renameio/v2"
 
 	"github.com/havre-hub/havre/internal/havre"
 )
@@ -25,9 +26,12 @@ const FileName = "havre.yaml"
 type Hub struct {
 	Name      string `yaml:"name" doc:"name of the hub; deliveries, permits and the log carry it"`
 	Store     string `yaml:"store" doc:"where the sealed objects are: file:FOLDER, s3://BUCKET/PREFIX?endpoint=URL or azblob://CONTAINER/PREFIX?account=NAME; credentials come from the environment"`
-	Custodian string `yaml:"custodian" doc:"who opens the key ring: file:PATH of a key on another medium than the store"`
-	Listen    string `yaml:"listen" doc:"address of the HTTPS endpoint for deliveries (havre serve)"`
-	Memory    string `yaml:"memory" doc:"how much memory ingest and studies may plan with, e.g. 1GiB"`
+	Custodian string `yaml:"custodian" doc:"who opens the key ring first: file:PATH of a key on another medium than the store, passphrase:PATH, pkcs11:..., plugin:PATH, shares:FOLDER, or two joined by \" + \" (docs/howto/custodians.md); the ring itself knows all its custodians"`
+
+	KeyBesideStore bool `yaml:"key_beside_store" doc:"true accepts that the store's host can read the custodian's key; the posture shows it in red"`
+
+	Listen string `yaml:"listen" doc:"address of the HTTPS endpoint for deliveries (havre serve)"`
+	Memory string `yaml:"memory" doc:"how much memory ingest and studies may plan with, e.g. 1GiB"`
 }
 
 // Keeper is the configuration of a keeper.
@@ -88,6 +92,16 @@ func Write(dir string, c any) error {
 		err = cerr
 	}
 	if err != nil {
+		return havre.E("config", havre.NoSpace, path+" cannot be written").Wrap(err)
+	}
+	return nil
+}
+
+// Replace writes dir/havre.yaml anew, in one step; comments that people added
+// are lost.
+func Replace(dir string, c any) error {
+	path := filepath.Join(dir, FileName)
+	if err := renameio.WriteFile(path, []byte(Text(c)), 0o600); err != nil {
 		return havre.E("config", havre.NoSpace, path+" cannot be written").Wrap(err)
 	}
 	return nil

@@ -125,7 +125,7 @@ func (j *journey) zones(ctx context.Context) error {
 	if err := os.MkdirAll(j.at("store"), 0o700); err != nil {
 		return havre.E("demo", havre.NoSpace, "the store's folder cannot be made").Wrap(err)
 	}
-	if _, err := app.InitHub(ctx, app.HubOptions{Dir: j.at("hub"), Name: "le-havre", Store: "file:../store",
+	if _, err := app.InitHub(ctx, app.HubOptions{Dir: j.at("hub"), Name: "le-havre", Store: "file:../store", KeyBesideStore: true,
 		Custodian: "file:../custodian/hub.key", Buckets: warehouse.DefaultBuckets, Actor: operator}); err != nil {
 		return err
 	}

@@ -80,8 +80,8 @@ func TestTransportIDsAreDestroyed(t *testing.T) {
 // everyKey gives all sealing keys of hub and keeper.
 func everyKey(t *testing.T, j *journey) (keys []*seal.Key) {
 	t.Helper()
-	for zone, names := range map[string][]string{"hub": {"hub", "dataset"}, "keeper": {"keeper"}} {
-		c, err := seal.OpenFileCustodian(j.at("custodian", zone+".key"))
+	for zone, names := range map[string][]string{"hub": {"hub", "warehouse"}, "keeper": {"keeper"}} {
+		c, err := seal.OpenFileCustodian(seal.FileOptions{Path: j.at("custodian", zone+".key")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,68 +1,56 @@
 package seal
 
 import (
-	"os"
-	"path/filepath"
+	"time"
 
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-// FileCustodian guards a ring with one hybrid age identity in a file that only
-// its owner can read. Whoever can read that file opens the hub: it belongs on
-// another medium than the store and the hub's folder.
-type FileCustodian struct {
-	path string
-	key  *Key
+// Custodian guards a key ring: it wraps the ring's own key and unwraps it in
+// memory. Whoever holds a custodian's means opens the ring; nobody else does.
+type Custodian interface {
+	// Who describes the custodian without its secret.
+	Who() Who
+	// Wrap seals a secret so that only this custodian opens it.
+	Wrap(secret havre.Secret) ([]byte, error)
+	// Unwrap gives it back, or fails with KeyUnavailable (the means are not
+	// here: file, PIN, token, people) or Tampered.
+	Unwrap(wrapped []byte) (havre.Secret, error)
 }
 
-var _ Custodian = (*FileCustodian)(nil)
-
-// CreateFileCustodian makes the file; it fails with Exists if it is there.
-func CreateFileCustodian(path string) (*FileCustodian, error) {
-	k, err := NewKey()
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fileError("seal.custodian", "the folder of the custodian's key cannot be made", err)
-	}
-	if err := writeOnce(path, append(k.Secret().Reveal(), '\n')); err != nil {
-		return nil, err
-	}
-	return &FileCustodian{path, k}, nil
+// Renewable is a custodian that can exchange its own key for a fresh one, so
+// that copies of an old ring open by nothing.
+type Renewable interface {
+	Custodian
+	// Renew makes the fresh key beside the old one and gives the custodian
+	// that wraps with it. Until Settle, both keys unwrap.
+	Renew() (Custodian, error)
+	// Settle destroys every key of the custodian but the one of that id. It is
+	// repeated without harm, and does nothing if that key is not there.
+	Settle(id string) error
 }
 
-// OpenFileCustodian reads the file.
-func OpenFileCustodian(path string) (*FileCustodian, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, havre.E("seal.custodian", havre.KeyUnavailable, "the custodian's key "+path+" is not there").
-			WithHint("connect the medium that holds it, or name its place in the configuration (custodian: file:PATH)").Wrap(err)
-	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return nil, havre.E("seal.custodian", havre.KeyUnavailable, "other users of this machine can read the custodian's key "+path).
-			WithHint("chmod 600 " + path)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, havre.E("seal.custodian", havre.KeyUnavailable, "the custodian's key "+path+" cannot be read").Wrap(err)
-	}
-	k, err := ParseKey(havre.NewSecret(b))
-	if err != nil {
-		return nil, havre.E("seal.custodian", havre.KeyUnavailable, path+" does not hold a custodian's key").Wrap(err)
-	}
-	return &FileCustodian{path, k}, nil
+// WrapOnly is a custodian that can wrap now and unwrap only when more people
+// are present.
+type WrapOnly interface{ WrapOnly() bool }
+
+// Who is what may be known of a custodian by everybody.
+type Who struct {
+	Kind        string   `json:"kind"`               // "file", "passphrase", "pkcs11", "shares", "plugin", "both"
+	Ref         string   `json:"ref"`                // how the configuration names it, e.g. "file:PATH"
+	ID          string   `json:"id"`                 // names its key: another key, another id
+	Ring        string   `json:"-"`                  // id of the one ring it may guard; "" = not known
+	PostQuantum bool     `json:"post_quantum"`       // no known quantum algorithm opens what it wraps
+	Hardware    bool     `json:"hardware,omitempty"` // the token says that it is a device
+	People      []string `json:"people,omitempty"`   // who holds shares
+	Needed      int      `json:"needed,omitempty"`   // how many of them open
 }
 
-// Wrap seals the secret to the custodian's key.
-func (c *FileCustodian) Wrap(s havre.Secret) ([]byte, error) {
-	return Seal(s.Reveal(), c.key.Recipient())
-}
+func (w Who) String() string { return w.Ref }
 
-// Unwrap opens it.
-func (c *FileCustodian) Unwrap(wrapped []byte) (havre.Secret, error) {
-	b, err := Open(wrapped, c.key)
-	return havre.NewSecret(b), err
+// Wrap is the ring's key, wrapped for one custodian.
+type Wrap struct {
+	Who
+	Made   time.Time `json:"made"`
+	Sealed []byte    `json:"sealed"`
 }
-
-func (c *FileCustodian) String() string { return "file:" + c.path }

@@ -1,10 +1,13 @@
 // Package seal encrypts what is at rest or on its way, with age and its hybrid
-// post-quantum recipients (X25519 + ML-KEM-768), and keeps the key ring.
-// Nothing here invents a format: a sealed object is an age v1 file.
+// post-quantum recipients (X25519 + ML-KEM-768), and keeps the key ring, which
+// custodians open. A sealed object is an age v1 file; the ring's format is
+// docs/formats/ring.md.
 package seal
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -14,8 +17,12 @@ import (
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-// Key opens what was sealed to its Recipient.
-type Key struct{ id *age.HybridIdentity }
+// Key opens what was sealed to its Recipient, or to that of a former
+// generation of the same key.
+type Key struct {
+	id     *age.HybridIdentity
+	former []*age.HybridIdentity // newest first
+}
 
 // Recipient is the public half of a Key; its String begins "age1pq1".
 type Recipient struct{ r *age.HybridRecipient }
@@ -26,7 +33,7 @@ func NewKey() (*Key, error) {
 	if err != nil {
 		return nil, havre.E("seal.key", havre.Internal, "a key could not be made").Wrap(err)
 	}
-	return &Key{id}, nil
+	return &Key{id: id}, nil
 }
 
 // ParseKey reads the text that Secret gives.
@@ -35,10 +42,21 @@ func ParseKey(s havre.Secret) (*Key, error) {
 	if err != nil { // the cause may quote the secret: it is dropped
 		return nil, havre.E("seal.key", havre.KeyUnavailable, "this is not a hybrid age identity (AGE-SECRET-KEY-PQ-1...)")
 	}
-	return &Key{id}, nil
+	return &Key{id: id}, nil
 }
 
-// Secret is the key as text, to be wrapped by a custodian.
+// With gives a key that seals as k does and also opens what the former keys,
+// newest first, open.
+func (k *Key) With(former ...*Key) *Key {
+	all := &Key{id: k.id, former: k.former}
+	for _, f := range former {
+		all.former = append(append(all.former[:len(all.former):len(all.former)], f.id), f.former...)
+	}
+	return all
+}
+
+// Secret is the key as text, to be wrapped by a custodian; former generations
+// are not in it.
 func (k *Key) Secret() havre.Secret { return havre.NewSecret([]byte(k.id.String())) }
 
 // Recipient is the public half.
@@ -61,6 +79,13 @@ func (r Recipient) String() string {
 		return ""
 	}
 	return r.r.String()
+}
+
+// ID is the first 16 hex digits of SHA-256 of the recipient's text: a name
+// short enough to print and compare.
+func (r Recipient) ID() string {
+	h := sha256.Sum256([]byte(r.String()))
+	return hex.EncodeToString(h[:8])
 }
 
 // MarshalText and UnmarshalText let a recipient stand in JSON and YAML.
@@ -137,8 +162,12 @@ func OpenAt(src io.ReaderAt, size int64, keys ...*Key) (io.ReaderAt, int64, erro
 func identities(keys []*Key) []age.Identity {
 	ids := make([]age.Identity, 0, len(keys))
 	for _, k := range keys {
-		if k != nil {
-			ids = append(ids, k.id)
+		if k == nil {
+			continue
+		}
+		ids = append(ids, k.id)
+		for _, f := range k.former {
+			ids = append(ids, f)
 		}
 	}
 	if len(ids) == 0 {

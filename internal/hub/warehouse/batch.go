@@ -72,7 +72,7 @@ func (b *Batch) Add(ctx context.Context, s ingest.Segment) error {
 	if s.Rows < 1 || s.Bucket >= b.w.buckets || s.Bucket < ingest.Unbucketed {
 		return havre.E("warehouse.add", havre.Internal, "a segment of "+s.Table+" has no rows or no such bucket")
 	}
-	name, ciphertext, err := b.put(ctx, "segment", s.Parquet)
+	name, ciphertext, err := b.put(ctx, "segment", s.Delivery, s.Parquet)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (b *Batch) Add(ctx context.Context, s ingest.Segment) error {
 
 // Reject seals rejected rows and writes them.
 func (b *Batch) Reject(ctx context.Context, d havre.DeliveryID, rows int64, csv []byte) error {
-	name, ciphertext, err := b.put(ctx, "rejected", csv)
+	name, ciphertext, err := b.put(ctx, "rejected", d, csv)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,12 @@ func (b *Batch) Reject(ctx context.Context, d havre.DeliveryID, rows int64, csv 
 	return nil
 }
 
-func (b *Batch) put(ctx context.Context, kind string, plain []byte) (string, []byte, error) {
-	ciphertext, err := seal.Seal(plain, b.w.c.Keys.To...)
+func (b *Batch) put(ctx context.Context, kind string, d havre.DeliveryID, plain []byte) (string, []byte, error) {
+	to, err := b.w.c.Keys.seals(d)
+	if err != nil {
+		return "", nil, err
+	}
+	ciphertext, err := seal.Seal(plain, to...)
 	if err != nil {
 		return "", nil, err
 	}

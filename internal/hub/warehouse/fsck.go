@@ -41,8 +41,9 @@ type FsckReport struct {
 	Root        string   `json:"root"`     // of the current snapshot
 	Segments    int      `json:"segments"` // distinct, of all snapshots
 	Rejected    int      `json:"rejected"`
-	Bytes       int64    `json:"bytes"` // of ciphertext checked
-	Rows        int64    `json:"rows"`  // in the current snapshot
+	Bytes       int64    `json:"bytes"`     // of ciphertext checked
+	Rows        int64    `json:"rows"`      // in the current snapshot
+	Destroyed   int      `json:"destroyed"` // objects of snapshots whose key was destroyed
 	Faults      []Fault  `json:"faults"`
 	Orphans     []string `json:"orphans"` // objects of no snapshot
 	OrphanBytes int64    `json:"orphan_bytes"`
@@ -58,7 +59,7 @@ func (w *Warehouse) Fsck(ctx context.Context, o FsckOptions, p havre.Progress) (
 	if p == nil {
 		p = havre.NoProgress
 	}
-	f := &fsck{w: w, FsckReport: FsckReport{Faults: []Fault{}, Orphans: []string{}}, known: map[string]bool{}}
+	f := &fsck{w: w, FsckReport: FsckReport{Faults: []Fault{}, Orphans: []string{}}, known: map[string]bool{}, gone: map[string]bool{}}
 	if err := f.snapshots(ctx, p); err != nil {
 		return f.FsckReport, err
 	}
@@ -75,6 +76,7 @@ func (w *Warehouse) Fsck(ctx context.Context, o FsckOptions, p havre.Progress) (
 type fsck struct {
 	w        *Warehouse
 	known    map[string]bool // objects that some snapshot names
+	gone     map[string]bool // such ones whose key was destroyed
 	segments []Segment
 	rejected []Rejected
 
@@ -123,18 +125,32 @@ func (f *fsck) snapshots(ctx context.Context, p havre.Progress) error {
 		parent, f.Root, f.Rows = s.root, s.root, 0
 		for _, e := range m.Segments {
 			f.Rows += e.Rows
-			if !f.known[e.Object] {
-				f.known[e.Object], f.segments = true, append(f.segments, e)
+			if f.first(e.Object, e.Delivery) {
+				f.segments = append(f.segments, e)
 			}
 		}
 		for _, r := range m.Rejected {
-			if !f.known[r.Object] {
-				f.known[r.Object], f.rejected = true, append(f.rejected, r)
+			if f.first(r.Object, r.Delivery) {
+				f.rejected = append(f.rejected, r)
 			}
 		}
 	}
 	f.Segments, f.Rejected = len(f.segments), len(f.rejected)
 	return nil
+}
+
+// first says whether an object is seen for the first time and should be there.
+func (f *fsck) first(object string, d havre.DeliveryID) bool {
+	if f.known[object] {
+		return false
+	}
+	if f.w.c.Keys.destroyed(d) { // it may be gone too; what is left of it is an orphan
+		f.gone[object] = true
+		f.Destroyed = len(f.gone)
+		return false
+	}
+	f.known[object] = true
+	return true
 }
 
 func (f *fsck) objects(ctx context.Context, p havre.Progress) error {
@@ -185,7 +201,10 @@ func (f *fsck) rejectedObject(ctx context.Context, r Rejected) error {
 	if objectName("rejected", ciphertext) != r.Object {
 		return havre.E("fsck", havre.Tampered, "object "+r.Object+": its bytes are not those that its name promises")
 	}
-	_, err = seal.Open(ciphertext, f.w.c.Keys.Open...)
+	keys, err := f.w.c.Keys.opens(r.Delivery)
+	if err == nil {
+		_, err = seal.Open(ciphertext, keys...)
+	}
 	return err
 }
 

@@ -46,7 +46,11 @@ func (s *Snapshot) Part(ctx context.Context, tables []string, buckets []int) ([]
 			if sum(head) != e.HeadSHA {
 				return (&source{entry: e.Segment}).damaged("it is not the object that the snapshot names", nil)
 			}
-			k, err := seal.FileKeyOf(head, s.w.c.Keys.Open...)
+			keys, err := s.w.c.Keys.opens(e.Delivery)
+			if err != nil {
+				return err
+			}
+			k, err := seal.FileKeyOf(head, keys...)
 			if err != nil {
 				return havre.E("warehouse.part", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
 			}

@@ -52,7 +52,11 @@ func (w *Warehouse) opener(e Segment) opener {
 		return k.OpenAt
 	}
 	return func(src io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
-		return seal.OpenAt(src, size, w.c.Keys.Open...)
+		keys, err := w.c.Keys.opens(e.Delivery)
+		if err != nil {
+			return nil, 0, err
+		}
+		return seal.OpenAt(src, size, keys...)
 	}
 }
 

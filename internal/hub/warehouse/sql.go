@@ -154,6 +154,10 @@ func (s *Snapshot) plaintext(ctx context.Context, t omop.Table, columns []string
 
 // openWhole fetches a segment and gives its plaintext, with every hash checked.
 func (w *Warehouse) openWhole(ctx context.Context, e Segment) ([]byte, error) {
+	keys, err := w.c.Keys.opens(e.Delivery)
+	if err != nil {
+		return nil, err
+	}
 	ciphertext, err := blob.GetAll(ctx, w.c.Store, e.Object)
 	if err != nil {
 		return nil, err
@@ -162,7 +166,7 @@ func (w *Warehouse) openWhole(ctx context.Context, e Segment) ([]byte, error) {
 	if objectName("segment", ciphertext) != e.Object {
 		return nil, damaged("its bytes are not those that its name promises", nil)
 	}
-	plain, err := seal.Open(ciphertext, w.c.Keys.Open...)
+	plain, err := seal.Open(ciphertext, keys...)
 	if err != nil {
 		return nil, havre.E("warehouse.open", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
 	}

@@ -29,11 +29,17 @@ const DefaultBuckets = 64
 // MaxBuckets bounds the number of buckets.
 const MaxBuckets = 1 << 14
 
-// Keys are the dataset's keys.
+// Keys are the warehouse's keys.
 type Keys struct {
-	Open   []*seal.Key      // any of them may open an object
-	To     []seal.Recipient // each object is sealed to all of them
+	Open   []*seal.Key      // any of them may open a snapshot
+	To     []seal.Recipient // each snapshot is sealed to all of them
 	Bucket havre.Secret     // 32 bytes or more: spreads persons, and authenticates manifests
+
+	// Dataset gives the key of what one delivery brought; make says that it may
+	// be made now. It fails with seal.ErrDestroyed in the chain if the key was
+	// destroyed. It is called at every read and for many at once. If it is nil,
+	// Open and To serve for segments too.
+	Dataset func(d havre.DeliveryID, make bool) (*seal.Key, error)
 }
 
 // Config is what a warehouse stands on.
