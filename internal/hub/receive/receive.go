@@ -258,6 +258,10 @@ func (d *Desk) Manifest(ctx context.Context, id havre.DeliveryID) (*envelope.Man
 		return nil, err
 	}
 	signed, err := blob.GetAll(ctx, d.Store, Prefix(id)+envelope.ManifestName)
+	if havre.KindOf(err) == havre.NotFound {
+		return nil, havre.E("receive.manifest", havre.NotFound, "the delivery "+string(id)+" is on record, but its manifest is not in the store").
+			WithHint("restore delivery/" + string(id) + "/ from a copy of the store").Wrap(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -332,7 +332,7 @@ func TestBadDeliveriesGoToQuarantine(t *testing.T) {
 		{"part cut", havre.Tampered, func(h *hub) envelope.Folder {
 			return edit(h, h.deliver("payer", nil, conditions), "health-0001.age", func(b []byte) []byte { return b[:len(b)-5] })
 		}},
-		{"part longer", havre.Invalid, func(h *hub) envelope.Folder {
+		{"part longer", havre.Tampered, func(h *hub) envelope.Folder {
 			return edit(h, h.deliver("payer", nil, conditions), "health-0001.age", func(b []byte) []byte { return append(b, 'x') })
 		}},
 		{"bit flipped", havre.Tampered, func(h *hub) envelope.Folder {

@@ -247,7 +247,8 @@ func readFile(fsys fs.FS, name string, limit int) ([]byte, error) {
 }
 
 func tampered(format string, args ...any) *havre.Error {
-	return havre.E("audit.verify", havre.Tampered, fmt.Sprintf(format, args...))
+	return havre.E("audit.verify", havre.Tampered, fmt.Sprintf(format, args...)).
+		WithHint("keep the log's folder as evidence, and restore the log from its mirror in the store or from a copy")
 }
 
 // LeafHash is the hash under which an entry stands in the tree (RFC 6962).
