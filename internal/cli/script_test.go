@@ -78,7 +78,7 @@ func prepare(t *testing.T) string {
 	}
 	havre("synth", "--residents", "80", "--seed", "3", "--out", at("pop"))
 	havre("keeper", "init", "--keeper", at("keeper"), "--name", "keeper", "--custodian", "file:../safe/keeper.key")
-	havre("init", "--hub", at("hub"), "--name", "le-havre", "--store", "file:../store", "--custodian", "file:../safe/hub.key", "--buckets", "4", "--as", "operator@hub.example")
+	havre("init", "--hub", at("hub"), "--name", "le-havre", "--store", "file:../store", "--custodian", "file:../safe/hub.key", "--buckets", "4", "--key-beside-store", "--as", "operator@hub.example")
 	havre("trust", "--at", at("hub"), at("keeper", "card.json"))
 	havre("trust", "--at", at("keeper"), at("hub", "card.json"))
 	for holder, way := range map[string]string{"assurance": "first", "chu-nord": "second"} {
