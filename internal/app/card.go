@@ -23,6 +23,7 @@ const (
 	ZoneHub    = "hub"
 	ZoneKeeper = "keeper"
 	ZoneHolder = "holder"
+	ZoneWorker = "worker" // a machine that maps buckets for a hub
 )
 
 // Card is the public half of a zone, signed with its own key so that a damaged
@@ -79,7 +80,7 @@ func ReadCard(path string) (Card, []byte, error) {
 	if _, err := sign.Verify(b, CardType, &c, claimed.Key); err != nil {
 		return bad(err)
 	}
-	if !havre.ValidName(c.Name) || (c.Zone != ZoneHub && c.Zone != ZoneKeeper && c.Zone != ZoneHolder) {
+	if !havre.ValidName(c.Name) || (c.Zone != ZoneHub && c.Zone != ZoneKeeper && c.Zone != ZoneHolder && c.Zone != ZoneWorker) {
 		return bad(nil)
 	}
 	return c, b, nil

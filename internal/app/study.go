@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +15,6 @@ import (
 	"github.com/havre-hub/havre/internal/hub/release"
 	"github.com/havre-hub/havre/internal/hub/study"
 	"github.com/havre-hub/havre/internal/hub/study/analysis"
-	"github.com/havre-hub/havre/internal/hub/study/runner/pool"
 )
 
 // ReadStudy reads a study.yaml and the cohort files beside it, and checks all.
@@ -33,32 +33,30 @@ func ReadStudy(path string) (*study.Definition, error) {
 
 // RunStudy runs a study under a permit on the current snapshot and puts its
 // outputs before the checkers; nobody sees a number before they agree. A run
-// that was cut goes on at its last finished bucket.
+// that was cut goes on at its last finished bucket, here or elsewhere.
 func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, account string, progress havre.Progress) (release.Status, error) {
-	snap, err := h.Warehouse.Current(ctx)
-	if err != nil {
-		return release.Status{}, err
-	}
-	view, err := h.Permits.Restrict(ctx, permitID, account, snap)
-	if err != nil {
-		return release.Status{}, err
-	}
-	_, permitSHA, err := h.Permits.InForce(ctx, permitID)
+	return h.RunStudyOn(ctx, On{}, d, permitID, account, progress)
+}
+
+// RunStudyOn is RunStudy on machines that were chosen.
+func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permitID, account string, progress havre.Progress) (release.Status, error) {
+	allowed, err := h.allow(ctx, permitID, account)
 	if err != nil {
 		return release.Status{}, err
 	}
 	if err := h.covers(ctx, d, permitID); err != nil {
 		return release.Status{}, err
 	}
-	run := runID(snap.Root(), permitSHA, d.Digest(), strconv.FormatInt(h.Permits.OptOutSerial(), 10))
+	snap := allowed.snap
+	run := runID(snap.Root(), allowed.sha, d.Digest(), strconv.FormatInt(allowed.optouts, 10))
 	event := audit.Event{Action: "study.started", Actor: havre.NewPersonal(account), Subject: run,
-		Facts: map[string]string{"permit": permitID, "study_sha256": d.Digest(), "snapshot": snap.Root()}}
+		Facts: map[string]string{"permit": permitID, "study_sha256": d.Digest(), "snapshot": snap.Root(), "runner": on.name()}}
 	if _, err := h.Log.Record(ctx, event); err != nil {
 		return release.Status{}, err
 	}
 	kept := checkpoints{h.Store, h.key}
-	outputs, err := study.Run(ctx, study.Job{ID: run, Definition: d, Rows: view, Vocabulary: snap, Build: analysis.Build,
-		Runner: pool.Pool{}, Checkpoints: kept, Progress: progress})
+	outputs, where, err := h.outputs(ctx, d, run, allowed, kept, on, progress)
+	maps.Copy(event.Facts, where)
 	if err != nil {
 		event.Action = "study.failed"
 		event.Facts["kind"] = string(havre.KindOf(err))
@@ -78,6 +76,22 @@ func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, accou
 		return status, err
 	}
 	return status, kept.clear(ctx, run)
+}
+
+// outputs runs the study on the machines that were chosen and lets go of them.
+// where says for the log who ran what.
+func (h *Hub) outputs(ctx context.Context, d *study.Definition, run string, a *allowedRun, kept checkpoints, on On, progress havre.Progress) (out []study.Output, where map[string]string, err error) {
+	r, err := h.choose(ctx, on, run, d, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err = study.Run(ctx, study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build,
+		Runner: r, Checkpoints: kept, Progress: progress})
+	where = r.facts()
+	if cerr := r.close(context.WithoutCancel(ctx)); err == nil {
+		err = cerr
+	}
+	return out, where, err
 }
 
 // covers says, before anything runs, what the study reads that the permit does

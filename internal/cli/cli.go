@@ -134,6 +134,8 @@ var commands = []func(*env) *cobra.Command{
 	newQuality,
 	newPermit,
 	newStudy,
+	newWorker,
+	newRunner,
 	newRelease,
 	newAudit,
 	newFsck,

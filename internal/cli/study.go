@@ -43,14 +43,19 @@ func newStudyCheck(e *env) *cobra.Command {
 
 func newStudyRun(e *env) *cobra.Command {
 	var dir, as, permit string
+	var where runnerFlags
 	cmd := &cobra.Command{
 		Use:   "run --hub FOLDER --permit ID --as ACCOUNT STUDY.yaml",
 		Short: "Run a study under a permit; its results wait in the airlock",
 		Long: `Runs a study on the current snapshot, bucket by bucket, under a permit. Nobody
 sees a number: the outputs are checked by the permit's rules, sealed, and wait
-for checkers. A run that was cut goes on at its last finished bucket.`,
-		Example: "  havre study run --hub hub --permit p-0001 --as ada@univ.example study.yaml",
-		Args:    cobra.ExactArgs(1),
+for checkers. A run that was cut goes on at its last finished bucket.
+
+With --runner spark the buckets are mapped by enrolled workers on your own Spark
+(docs/howto/spark.md); the result is the same to the last byte.`,
+		Example: `  havre study run --hub hub --permit p-0001 --as ada@univ.example study.yaml
+  havre study run --hub hub --permit p-0001 --as ada@univ.example --runner spark --master spark://master.example:7077 study.yaml`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := needed(cmd, "permit", "as"); err != nil {
 				return err
@@ -59,8 +64,13 @@ for checkers. A run that was cut goes on at its last finished bucket.`,
 			if err != nil {
 				return err
 			}
+			on, done, err := where.on()
+			if err != nil {
+				return err
+			}
+			defer done()
 			return withHub(cmd.Context(), dir, func(h *app.Hub) error {
-				s, err := h.RunStudy(cmd.Context(), d, permit, as, e.progress())
+				s, err := h.RunStudyOn(cmd.Context(), on, d, permit, as, e.progress())
 				if err != nil {
 					return err
 				}
@@ -71,5 +81,6 @@ for checkers. A run that was cut goes on at its last finished bucket.`,
 	folderFlag(cmd, &dir, "hub", "hub")
 	asFlag(cmd, &as)
 	cmd.Flags().StringVar(&permit, "permit", "", "the permit to run under")
+	where.add(cmd)
 	return cmd
 }

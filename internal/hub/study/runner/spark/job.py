@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import threading
+import time
 
 from pyspark import SparkContext
 
@@ -18,7 +19,10 @@ def passed_on(where):
     """Gives a worker's lines; when it fails, its last words become the error."""
 
     def lines_of(lines):
-        at = "%s/%d " % (socket.gethostname(), os.getppid()) if where else ""
+        at = ""
+        if where:
+            at = "%s/%d " % (socket.gethostname(), os.getppid())
+            time.sleep(0.3)  # so that every executor gets some
         last = ""
         try:
             for line in lines:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,9 @@ func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func (w *Worker) serve(ctx context.Context, line string) (string, error) {
+	if nonce, ok := strings.CutPrefix(line, probeMark); ok {
+		return w.answerProbe(ctx, nonce)
+	}
 	t, err := ParseTask(line)
 	if err != nil {
 		return "", err
@@ -79,6 +83,13 @@ func (w *Worker) serve(ctx context.Context, line string) (string, error) {
 		w.Note(t, took)
 	}
 	return partialLine(partialHead{Bucket: t.Bucket, Micros: took.Microseconds(), Plan: t.Plan, Round: t.Round}, partial, w.Signer, w.plan.answer)
+}
+
+func (w *Worker) program() string {
+	if w.Program != "" {
+		return w.Program
+	}
+	return Program()
 }
 
 // openPlan is a plan that a worker follows. It is the study's Rows.
@@ -122,10 +133,7 @@ func (w *Worker) open(ctx context.Context, id string) (*openPlan, error) {
 	if sum(body) != p.head.Body {
 		return nil, havre.E("worker.plan", havre.Tampered, "the plan's body is not the one that the hub signed")
 	}
-	own := w.Program
-	if own == "" {
-		own = Program()
-	}
+	own := w.program()
 	if p.head.Program != own {
 		return nil, havre.E("worker.plan", havre.Refused, "this worker is havre "+own+", and the plan was made by havre "+p.head.Program).
 			WithHint("install the hub's version on every worker: havre runner check lists them")
