@@ -12,6 +12,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/host"
 	"github.com/havre-hub/havre/internal/hub/permit"
 	"github.com/havre-hub/havre/internal/hub/receive"
 	"github.com/havre-hub/havre/internal/hub/release"
@@ -28,6 +29,7 @@ type Hub struct {
 	Desk      *receive.Desk
 	Permits   *permit.Authority
 	Airlock   *release.Airlock
+	Host      *host.Office
 	home      *home
 	lock      *meta.FolderLock
 	key       *seal.Key // the hub's own: seals what waits in the store
@@ -178,6 +180,7 @@ func OpenHub(ctx context.Context, dir string) (_ *Hub, err error) {
 
 // openRooms makes the rooms that stand on the ground opened so far.
 func (h *Hub) openRooms(ctx context.Context) error {
+	h.Host = host.New(host.Config{Hub: h.Config.Name, DB: h.Meta, Signer: h.home.signer, Log: h.Log, Now: havre.SystemNow})
 	secret, err := h.home.ring.Get(keyLevel2)
 	if err != nil {
 		return err
@@ -193,13 +196,13 @@ func (h *Hub) openRooms(ctx context.Context) error {
 		keeperKey = cards[0].Key
 	}
 	h.Desk = receive.New(receive.Config{Hub: h.Config.Name, Store: h.Store, DB: h.Meta, Key: h.key, Signer: h.home.signer,
-		Keeper: keeperKey, Level2: level2, Log: h.Log, Now: havre.SystemNow})
+		Keeper: keeperKey, Level2: level2, Log: h.Log, Now: havre.SystemNow, Writable: h.Host.Writable})
 	project, err := h.home.ring.Get(keyProject)
 	if err != nil {
 		return err
 	}
 	h.Permits, err = permit.Open(ctx, permit.Config{Hub: h.Config.Name, Store: h.Store, DB: h.Meta, Key: h.key, Signer: h.home.signer,
-		Keeper: keeperKey, Level2: level2, Secret: project, Log: h.Log, Now: havre.SystemNow})
+		Keeper: keeperKey, Level2: level2, Secret: project, Log: h.Log, Now: havre.SystemNow, Standing: h.Host.Readable})
 	if err != nil {
 		return err
 	}
@@ -228,7 +231,7 @@ func (h *Hub) Close() (err error) {
 }
 
 func (h *Hub) logOptions() audit.Options {
-	return audit.Options{Origin: "havre.hub/" + h.Config.Name, Signer: h.logKey, Openings: h.Meta.Openings()}
+	return audit.Options{Origin: logOrigin(h.Config.Name), Signer: h.logKey, Openings: h.Meta.Openings()}
 }
 
 func (h *Hub) warehouseConfig() (warehouse.Config, error) {

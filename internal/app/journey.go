@@ -92,8 +92,17 @@ func (k *Keeper) LinkDelivery(ctx context.Context, parcel envelope.Parcel, to st
 
 // Ingest takes a received delivery into the warehouse: the keeper's table, the
 // rows, a committed snapshot, and the end of its transport ids. A delivery that
-// is in already changes nothing; one that was cut goes on where it stopped.
-func (h *Hub) Ingest(ctx context.Context, id havre.DeliveryID, linkage envelope.Parcel, progress havre.Progress) (ingest.Report, error) {
+// is in already changes nothing; one that was cut goes on where it stopped. An
+// order that suspends the hub cuts it within seconds.
+func (h *Hub) Ingest(ctx context.Context, id havre.DeliveryID, linkage envelope.Parcel, progress havre.Progress) (report ingest.Report, err error) {
+	err = h.whileWritable(ctx, func(ctx context.Context) error {
+		report, err = h.ingest(ctx, id, linkage, progress)
+		return err
+	})
+	return report, err
+}
+
+func (h *Hub) ingest(ctx context.Context, id havre.DeliveryID, linkage envelope.Parcel, progress havre.Progress) (ingest.Report, error) {
 	m, err := h.Desk.Manifest(ctx, id)
 	if err != nil {
 		return ingest.Report{}, err
