@@ -35,13 +35,20 @@ func TestMain(m *testing.M) {
 // manual; testdata/bad-*.txtar are what goes wrong: the exit code, an error that
 // says where and what next, and everything else left as it was.
 func TestScripts(t *testing.T) {
-	prepared := prepare(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	p := params(prepare(t), "file:../store")
+	p.Dir = "testdata"
+	testscript.Run(t, p)
+}
+
+// params are those of all scripts; more are variables NAME=VALUE.
+func params(prepared, store string, more ...string) testscript.Params {
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NEXT_YEAR", time.Now().UTC().AddDate(1, 0, 0).Format(time.RFC3339))
+			env.Setenv("STORE", store)
+			env.Vars = append(env.Vars, more...)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -58,7 +65,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(copyAll(prepared, ts.MkAbs(".")))
 			},
 		},
-	})
+	}
 }
 
 // prepare makes, once for all scripts, what the command world puts into a
