@@ -55,8 +55,8 @@ func TestParseSound(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []cohort.Need{
-		{Table: "condition_occurrence", Columns: []string{"person_id", "condition_occurrence_id", "condition_start_date", "condition_end_date", "condition_concept_id"}},
-		{Table: "drug_exposure", Columns: []string{"person_id", "drug_exposure_id", "drug_exposure_start_date", "drug_exposure_end_date", "days_supply", "drug_concept_id"}},
+		{Table: "condition_occurrence", Columns: []string{"person_id", "condition_start_date", "condition_occurrence_id"}},
+		{Table: "drug_exposure", Columns: []string{"person_id", "drug_exposure_start_date", "drug_exposure_id"}},
 		{Table: "observation_period", Columns: []string{"person_id", "observation_period_start_date", "observation_period_end_date"}},
 		{Table: "person", Columns: []string{"person_id", "gender_concept_id", "year_of_birth"}},
 	}
@@ -100,7 +100,7 @@ func TestParseMistakes(t *testing.T) {
 		{"a: {circe: a.json}", "a: {}", []string{`cohort "a" has no definition`}},
 		{"a: {circe: a.json}", "a: 7", []string{"a cohort must be keys and values"}},
 		{"{First: true}", "{Frist: true}", []string{`line 8, column 3: cohort "b"`, "DrugExposure.Frist", `did you mean "First"?`}},
-		{"{First: true}", "{StopReason: 1}", []string{"DrugExposure.StopReason is not evaluated"}},
+		{"{First: true}", "{StopReason: 1}", []string{"DrugExposure.StopReason", "must be an object"}},
 		{"{First: true}", "&x {First: true}", []string{"anchors, aliases and tags are not allowed here"}},
 		{"title: Bleeding", "title: [a", []string{"not sound YAML"}},
 		{"title: Bleeding", "title: a\ntitle: b", []string{"title"}},

@@ -1,23 +1,6 @@
 package cohort
 
-import (
-	"math"
-	"time"
-)
-
-// date is a day, counted from 1970-01-01.
-type date = int32
-
-// noDate stands for a date that is not there (null). It compares as earlier
-// than any day, so code that compares dates looks for it first.
-const noDate date = math.MinInt32
-
-const secondsPerDay = 24 * 60 * 60
-
-// toDate gives the day of a calendar date, proleptic Gregorian as in SQL.
-func toDate(year, month, day int) date {
-	return date(time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Unix() / secondsPerDay)
-}
+import "math"
 
 // Year gives the calendar year of a day counted from 1970-01-01.
 func Year(day int32) int {

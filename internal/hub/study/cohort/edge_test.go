@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 	"github.com/havre-hub/havre/internal/hub/study/studytest"
 	"github.com/havre-hub/havre/internal/hub/warehouse"
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
+
+const secondsPerDay = 24 * 60 * 60
 
 func dayOf(s string) int {
 	t, err := time.Parse(time.DateOnly, s)
@@ -106,6 +109,7 @@ func TestEdges(t *testing.T) {
 			if rest != "" {
 				rest = ", " + rest
 			}
+			rest += `, "ExpressionLimit": {"Type": "All"}`
 			first := map[bool]string{true: `"First": true`}[c.first]
 			d, err := Parse([]byte(`{"PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {` + first + `}}],
 				"ObservationWindow": {"PriorDays": ` + prior + `, "PostDays": 0}, "PrimaryCriteriaLimit": {"Type": "` + limit + `"}}` + rest + `}`))
@@ -246,7 +250,7 @@ func TestWrongRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.criteria[0].set = -1
+	d.Primary.Criteria[0].Set = -1
 	for _, w := range []wrongRows{
 		{swap: map[string]string{"observation_period_start_date": "person_id"}},
 		{swap: map[string]string{"condition_start_date": "condition_concept_id"}},
@@ -266,17 +270,35 @@ func TestWrongRows(t *testing.T) {
 }
 
 func TestFilterKeeps(t *testing.T) {
-	for op, want := range map[operator]string{
-		opLess: "+-----", opLessEqual: "++----", opEqual: "-+----", opNotEqual: "+-++++",
-		opGreater: "--++++", opGreaterEqual: "-+++++", opBetween: "-++++-", opNotBetween: "+----+",
+	for op, want := range map[circe.Op]string{
+		circe.OpLess: "+-----", circe.OpLessEqual: "++----", circe.OpEqual: "-+----", circe.OpNotEqual: "+-++++",
+		circe.OpGreater: "--++++", circe.OpGreaterEqual: "-+++++", circe.OpBetween: "-++++-", circe.OpNotBetween: "+----+",
 	} {
-		f := filter{op: op, lo: 2, hi: 5}
+		f := plannedFilter{op: op, lo: 2, hi: 5}
 		got := ""
 		for v := 1.0; v <= 6; v++ {
 			got += map[bool]string{true: "+", false: "-"}[f.keeps(v)]
 		}
 		if got != want {
 			t.Errorf("operator %d keeps %s of 1 to 6, want %s", op, got, want)
+		}
+	}
+}
+
+func TestLike(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"abc", "abc", true}, {"abc", "abcd", false}, {"abc", "ABC", false}, {"a%", "a", true}, {"%", "", true}, {"", "", true}, {"", "x", false},
+		{"%b%", "abc", true}, {"%b%", "ac", false}, {"%ab", "aab", true}, {"%ab%ab", "abab", true}, {"%ab%ab", "abaab", true}, {"%aab", "aaab", true},
+		{"a_c", "aéc", true}, {"a_c", "ac", false}, {"a%_", "a", false}, {"a%_", "ab", true}, {"50%%", "50% of it", true}, {"%é", "café", true},
+	} {
+		if got := newPattern(c.pattern, false).keeps(c.text); got != c.want {
+			t.Errorf("%q like %q: %v", c.text, c.pattern, got)
+		}
+		if got := newPattern(c.pattern, true).keeps(c.text); got == c.want {
+			t.Errorf("%q not like %q: %v", c.text, c.pattern, got)
 		}
 	}
 }

@@ -4,12 +4,18 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 )
 
 // Result is the answer for one bucket.
 type Result struct {
 	People  *People
 	Cohorts []Members // one for each definition of the plan, in that order
+	// Attrition is how many events and persons meet which inclusion rules, one
+	// for each definition; nil if it was not asked for.
+	Attrition []Attrition
 }
 
 // Members are the periods of one cohort, by person, then start. Periods of one
@@ -30,152 +36,178 @@ func (m *Members) Of(i int) (from, to int) {
 	return from, to
 }
 
+// atOnce is how many persons are evaluated together: few enough that their
+// events stay in the processor's cache.
+const atOnce = 256
+
 // Evaluate answers every definition of the plan over one bucket. An error of
 // the reader is given back as it is.
 func (p *Plan) Evaluate(ctx context.Context, r Reader, bucket int) (*Result, error) {
-	people, err := loadPeople(ctx, r, bucket, p.demographics)
-	if err != nil {
+	return p.evaluate(ctx, r, bucket, false)
+}
+
+// EvaluateAttrition is Evaluate, and counts events and persons by the inclusion
+// rules that they meet. That takes longer: every rule is asked of every event.
+func (p *Plan) EvaluateAttrition(ctx context.Context, r Reader, bucket int) (*Result, error) {
+	return p.evaluate(ctx, r, bucket, true)
+}
+
+func (p *Plan) evaluate(ctx context.Context, r Reader, bucket int, attrition bool) (*Result, error) {
+	if err := circe.Refuse("cohort.evaluate", havre.Refused, p.absent, "the reference's SQL fails on such a CDM too; leave the attribute out"); err != nil {
 		return nil, err
 	}
-	w := &work{
-		plan:   p,
-		people: people,
-		events: make([]*events, len(p.domains)),
-		hits:   make([][]int32, len(p.criteria)),
-		active: make([]bool, len(p.definitions)),
-		result: &Result{People: people, Cohorts: make([]Members, len(p.definitions))},
+	w, _ := p.works.Get().(*work)
+	if w == nil {
+		w = newWork(p)
 	}
-	for i := range p.domains {
-		if w.events[i], err = p.domains[i].loadEvents(ctx, r, bucket, people); err != nil {
+	defer p.works.Put(w)
+	var err error
+	if w.outside, err = p.lookups.get(ctx, r, p); err != nil {
+		return nil, err
+	}
+	if w.people, err = loadPeople(ctx, r, bucket, p.person); err != nil {
+		return nil, err
+	}
+	w.visits = nil
+	if p.visits {
+		if w.visits, err = loadVisits(ctx, r, bucket, w.people); err != nil {
 			return nil, err
 		}
 	}
-	for person := range people.ID {
-		if person%1024 == 0 && ctx.Err() != nil {
+	for i := range p.domains {
+		if err = p.domains[i].load(ctx, r, bucket, w.people, &w.events[i], &w.kept); err != nil {
+			return nil, err
+		}
+	}
+	w.result = &Result{People: w.people, Cohorts: make([]Members, len(p.definitions))}
+	w.attrition = nil
+	if attrition {
+		w.attrition = newTallies(p)
+	}
+	clear(w.seen)
+	for lo := 0; lo < len(w.people.ID); lo += atOnce {
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		w.person(person)
+		hi := min(lo+atOnce, len(w.people.ID))
+		w.collect(lo, hi)
+		for n := range p.definitions {
+			w.definition(n, lo, hi)
+		}
+	}
+	if attrition {
+		w.result.Attrition = w.attrition.done()
 	}
 	return w.result, nil
 }
 
 // work is the state of one evaluation. Its lists are used again for each
-// person, so that evaluating allocates next to nothing.
+// person and each bucket, so that evaluating allocates next to nothing.
 type work struct {
-	plan   *Plan
-	people *People
-	events []*events // by domain
-	result *Result
+	plan    *Plan
+	people  *People
+	outside outside
+	visits  []visit
+	events  []events // by domain
+	hits    []hits   // by criterion
+	seen    []int32  // by criterion that wants the first event: 1 + the last person who had one
+	result  *Result
 
-	hits    [][]int32 // by criterion: rows of the person at hand, in order
-	touched []int32   // criteria with hits
-	active  []bool    // definitions that one of them belongs to
-	asked   []int     // the same as a list
-	primary []entry
+	attrition tallies
+
+	kept    []int32
+	values  []int64
+	rows    []entry
+	entries []entry
 	periods []Period
+	eras    []Period
 }
 
-// entry is an event that lets a person enter.
-type entry struct {
-	start, end date
-	id         int64
-	place      int32 // of its criterion in the definition
-	periodEnd  date  // end of the observation period that it lies in
+func newWork(p *Plan) *work {
+	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
 }
 
-// person evaluates all definitions that any event of the person can match.
-func (w *work) person(person int) {
-	for i, e := range w.events {
-		d := &w.plan.domains[i]
-		for row := e.first[person]; row < e.first[person+1]; row++ {
-			for _, c := range d.byStandard.criteria[e.standard[row]] {
-				if source := w.plan.criteria[c].source; source != nil {
-					if _, ok := slices.BinarySearch(source, e.sourceID[row]); !ok {
-						continue
-					}
-				}
-				w.hit(c, row)
-			}
-			for _, c := range d.bySource.criteria[e.source[row]] {
-				w.hit(c, row)
-			}
-			for _, c := range d.every {
-				w.hit(int32(c), row)
-			}
-		}
-	}
-	for _, c := range w.touched {
-		for _, d := range w.plan.criteria[c].definitions {
-			if !w.active[d] {
-				w.active[d] = true
-				w.asked = append(w.asked, d)
-			}
-		}
-	}
-	for _, d := range w.asked {
-		w.definition(d, person)
-		w.active[d] = false
-	}
-	for _, c := range w.touched {
-		w.hits[c] = w.hits[c][:0]
-	}
-	w.touched, w.asked = w.touched[:0], w.asked[:0]
-}
-
-func (w *work) hit(criterion, row int32) {
-	if len(w.hits[criterion]) == 0 {
-		w.touched = append(w.touched, criterion)
-	}
-	w.hits[criterion] = append(w.hits[criterion], row)
-}
-
-// definition follows the steps of circe-be's generateCohort.sql for one person.
-func (w *work) definition(n, person int) {
+// definition follows the steps of circe-be's generateCohort.sql for the persons
+// [lo, hi) who have a primary event.
+func (w *work) definition(n, lo, hi int) {
 	d := &w.plan.definitions[n]
-	w.primaryEvents(d, person)
-	if d.primaryLimit != limitAll && len(w.primary) > 1 {
-		w.primary = w.primary[:1]
+	for i := range hi - lo {
+		any := false
+		for _, c := range d.primary {
+			h := &w.hits[c]
+			any = any || h.first[i] != h.first[i+1]
+		}
+		if any {
+			w.person(n, d, lo+i, i)
+		}
 	}
-	w.limitEntries(d.expressionLimit)
+}
+
+// person does so for one; local is the person's place among those at hand.
+func (w *work) person(n int, d *plannedDefinition, person, local int) {
+	w.primary(d, person, local)
+	if len(w.entries) == 0 {
+		return
+	}
+	if d.additional != nil {
+		kept := w.entries[:0]
+		for i := range w.entries {
+			if w.holds(d.additional, w.entries[i:i+1], person, local) {
+				kept = append(kept, w.entries[i])
+			}
+		}
+		w.entries = kept
+	}
+	w.limit(d.qualify)
+	if len(w.entries) == 0 {
+		return
+	}
+	w.include(n, d, person, local)
+	w.limit(d.ExpressionLimit)
 	w.periods = w.periods[:0]
-	for _, e := range w.primary {
-		if end := d.end.of(e); end != noDate && end >= e.start {
+	for i := range w.entries {
+		e := &w.entries[i]
+		if end := w.exit(d, e, local); end != noDate {
 			w.periods = append(w.periods, Period{e.start, end})
 		}
 	}
-	w.collapse(d, person, &w.result.Cohorts[n])
+	w.collapse(n, d, person)
 }
 
-// primaryEvents lists the entries in the order that decides which is first:
-// by start (the latest first if the last is wanted), then event id.
-func (w *work) primaryEvents(d *plannedDefinition, person int) {
-	w.primary = w.primary[:0]
-	for place, c := range d.criteria {
+// primary lists the primary events in the order that decides which is first:
+// by the date to sort by (the latest first if the last is wanted), then event
+// id. Of events that the reference cannot tell apart the first criterion's
+// comes first.
+func (w *work) primary(d *plannedDefinition, person, local int) {
+	w.entries = w.entries[:0]
+	periods := w.people.Periods(person)
+	for place, c := range d.primary {
 		pc := &w.plan.criteria[c]
-		e := w.events[pc.domain]
-		rows := w.hits[c]
-		if pc.first && len(rows) > 1 { // the first of the concepts, before any filter
-			rows = rows[:1]
-		}
-		for _, row := range rows {
-			if !w.passes(pc, e, row, person) {
-				continue
-			}
-			for _, op := range w.people.Periods(person) {
-				start := e.start[row]
-				if op.Start <= start && start <= op.End &&
-					addDays(op.Start, d.priorDays) <= start && addDays(start, d.postDays) <= op.End {
-					w.primary = append(w.primary, entry{start, e.end[row], e.id[row], int32(place), op.End})
+		e := &w.events[pc.domain]
+		for _, h := range w.hits[c].of(local) {
+			for _, op := range periods {
+				if h.start < op.Start || h.start > op.End ||
+					addDays(op.Start, d.Primary.PriorDays) > h.start || addDays(h.start, d.Primary.PostDays) > op.End {
+					continue
 				}
+				x := entry{start: h.start, end: h.end, opStart: op.Start, opEnd: op.End, visit: NoConcept, id: e.id[h.row], sort: h.start, place: int32(place)}
+				if len(e.visit) > 0 {
+					x.visit = e.visit[h.row]
+				}
+				if pc.period != nil && pc.period.Start != noDate {
+					x.sort = w.ownStart(pc, e, h.row)
+				}
+				w.entries = append(w.entries, x)
 			}
 		}
 	}
-	if len(d.criteria) == 1 && d.primaryLimit != limitLast {
-		return // the rows are in order
+	if len(w.entries) < 2 {
+		return
 	}
-	slices.SortFunc(w.primary, func(a, b entry) int {
-		c := cmp.Compare(a.start, b.start)
-		if d.primaryLimit == limitLast {
+	last := d.Primary.Limit == circe.LimitLast
+	slices.SortFunc(w.entries, func(a, b entry) int {
+		c := cmp.Compare(a.sort, b.sort)
+		if last {
 			c = -c
 		}
 		if c != 0 {
@@ -184,112 +216,72 @@ func (w *work) primaryEvents(d *plannedDefinition, person int) {
 		if c := cmp.Compare(a.id, b.id); c != 0 {
 			return c
 		}
-		return firstOrder(a.place, b.place, a.end, b.end, a.periodEnd, b.periodEnd)
+		return firstOrder(a.place, b.place, a.end, b.end, a.opEnd, b.opEnd)
 	})
+	if d.Primary.Limit != circe.LimitAll {
+		w.entries = w.entries[:1]
+	}
 }
 
-// limitEntries keeps all entries, the earliest or the latest. Of several on
-// that day the reference takes any; here it is the one that comes first in the
-// order of primaryEvents.
-func (w *work) limitEntries(l limit) {
-	if l == limitAll || len(w.primary) < 2 {
+// ownStart gives the start of an event for which a fixed date is taken.
+func (w *work) ownStart(c *plannedCriterion, e *events, row int32) date {
+	if a := c.adjust; a != nil {
+		if a.StartFromEnd {
+			return addDays(e.end[row], a.StartDays)
+		}
+		return addDays(e.start[row], a.StartDays)
+	}
+	return e.start[row]
+}
+
+// limit keeps all events, the earliest or the latest. Of several on that day
+// the reference takes any; here it is the one that comes first in the order of
+// primary.
+func (w *work) limit(l circe.Limit) {
+	if l == circe.LimitAll || len(w.entries) < 2 {
 		return
 	}
-	best := w.primary[0]
-	for _, e := range w.primary[1:] {
-		if l == limitFirst && e.start < best.start || l == limitLast && e.start > best.start {
+	best := w.entries[0]
+	for _, e := range w.entries[1:] {
+		if l == circe.LimitFirst && e.start < best.start || l == circe.LimitLast && e.start > best.start {
 			best = e
 		}
 	}
-	w.primary = append(w.primary[:0], best)
+	w.entries = append(w.entries[:0], best)
 }
 
-// of gives the day on which an entry ends, noDate if that is not known.
-func (s endStrategy) of(e entry) date {
-	if !s.offset {
-		return e.periodEnd
-	}
-	from := e.start
-	if s.fromEnd {
-		from = e.end
-	}
-	if from == noDate {
-		return noDate
-	}
-	return min(addDays(from, s.days), e.periodEnd)
-}
-
-// collapse unites periods that overlap or lie no more than the pad apart, cuts
-// them to the censor window and adds them to the cohort.
-func (w *work) collapse(d *plannedDefinition, person int, out *Members) {
-	if len(w.periods) > 1 {
-		slices.SortFunc(w.periods, func(a, b Period) int { return firstOrder(a.Start, b.Start, a.End, b.End) })
-	}
-	for i := 0; i < len(w.periods); {
-		era := w.periods[i]
-		for i++; i < len(w.periods) && w.periods[i].Start <= addDays(era.End, d.eraPad); i++ {
-			era.End = max(era.End, w.periods[i].End)
+// include keeps the events that meet every inclusion rule.
+func (w *work) include(n int, d *plannedDefinition, person, local int) {
+	kept := w.entries[:0]
+	if w.attrition != nil {
+		for i := range w.entries {
+			e := &w.entries[i]
+			for r := range d.rules {
+				if w.holds(&d.rules[r], w.entries[i:i+1], person, local) {
+					e.met |= 1 << r
+				}
+			}
 		}
-		censored := d.censorStart != noDate || d.censorEnd != noDate
-		if d.censorStart != noDate {
-			era.Start = max(era.Start, d.censorStart)
+		w.attrition[n].add(w.entries)
+		for _, e := range w.entries {
+			if e.met == d.everyMask {
+				kept = append(kept, e)
+			}
 		}
-		if d.censorEnd != noDate {
-			era.End = min(era.End, d.censorEnd)
+		w.entries = kept
+		return
+	}
+	if len(d.rules) == 0 {
+		return
+	}
+next:
+	for i := range w.entries {
+		for r := range d.rules {
+			if !w.holds(&d.rules[r], w.entries[i:i+1], person, local) {
+				continue next
+			}
 		}
-		if censored && era.Start > era.End {
-			continue
-		}
-		out.Person = append(out.Person, int32(person))
-		out.Start = append(out.Start, era.Start)
-		out.End = append(out.End, era.End)
+		kept = append(kept, w.entries[i])
 	}
-}
-
-// passes says whether an event passes all filters of its criterion.
-func (w *work) passes(c *plannedCriterion, e *events, row int32, person int) bool {
-	for i := range c.filters {
-		if !w.passesFilter(&c.filters[i], e, row, person) {
-			return false
-		}
-	}
-	return true
-}
-
-func (w *work) passesFilter(f *plannedFilter, e *events, row int32, person int) bool {
-	start, end := e.start[row], e.end[row]
-	atEnd := f.subject == subjectEnd || f.subject == subjectLength || f.subject == subjectAgeAtEnd
-	if atEnd && end == noDate {
-		return false
-	}
-	age := func(at date) bool {
-		born := w.people.BirthYear[person]
-		return born != NoYear && f.keeps(float64(Year(at))-float64(born))
-	}
-	switch f.subject {
-	case subjectStart:
-		return f.keeps(float64(start))
-	case subjectEnd:
-		return f.keeps(float64(end))
-	case subjectLength:
-		return f.keeps(float64(end) - float64(start))
-	case subjectAgeAtStart:
-		return age(start)
-	case subjectAgeAtEnd:
-		return age(end)
-	case subjectGender:
-		g := w.people.Gender[person]
-		return g != NoConcept && f.keepsConcept(g)
-	}
-	col := &e.extra[f.extra]
-	switch {
-	case !col.ok[row]:
-		return false
-	case f.op == opIn || f.op == opNotIn:
-		return col.ints != nil && f.keepsConcept(col.ints[row])
-	case col.ints != nil:
-		return f.keeps(float64(col.ints[row]))
-	default:
-		return f.keeps(col.floats[row])
-	}
+	w.entries = kept
 }

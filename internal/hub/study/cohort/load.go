@@ -1,6 +1,7 @@
 package cohort
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -15,59 +16,74 @@ import (
 
 // Reader gives the rows of one bucket; *permit.View is the one in use. The
 // batches have exactly the columns wanted, in that order, and are released by
-// the caller.
+// the caller. Tables that are not about persons are read as bucket
+// ingest.Unbucketed.
 type Reader interface {
 	Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error)
 }
 
-// People are the persons of one bucket who have an observation period,
-// ascending by id. Others cannot belong to a cohort.
-type People struct {
-	ID []int64
-	// Gender is the concept of the sex, NoConcept if there is none or the person
-	// has no row in PERSON; nil, as the next, unless the plan wants demographics.
-	Gender []int64
-	// BirthYear is the year of birth, NoYear if unknown.
-	BirthYear []int32
-
-	periods     []Period // of all persons, by person and start
-	periodStart []int32  // where each person's begin; one more at the end
-	index       *lookup  // 1 + place in ID
-}
-
-// What stands for a value that is not there.
-const (
-	NoYear    = math.MinInt32
-	NoConcept = math.MinInt64
-)
-
-// Period is a span of days, both included, counted from 1970-01-01.
-type Period struct{ Start, End int32 }
-
-// Periods gives the observation periods of the person at place i, by start.
-func (p *People) Periods(i int) []Period { return p.periods[p.periodStart[i]:p.periodStart[i+1]] }
-
-// Find gives the place of a person, -1 if the person has no observation period.
-func (p *People) Find(id int64) int { return int(p.index.get(id)) - 1 }
-
-// events are the rows of one table that concern some criterion, by person,
-// then start, then event id.
+// events are the rows of one table that concern some criterion, as they came.
+// A column that the plan does not want is nil. The memory is used again for the
+// next bucket.
 type events struct {
-	first      []int32 // where each person's rows begin; one more at the end
-	person     []int32
+	person     []int32 // place in People
 	id         []int64
 	start, end []date
+	concept    []int64
 	standard   []int32 // class
 	sourceID   []int64
 	source     []int32 // class
-	extra      []column
+	visit      []int64 // NoConcept: none
+	extra      []extraValues
+
+	first []int32 // where each person's rows begin in order; one more at the end
+	order []int32 // rows by person, start, and what else tells them apart
+	keys  []uint64
 }
 
-// column is one extra column; a value that is not there is not ok.
-type column struct {
+// extraValues are the values of one extra column; one that is not there is not
+// ok. A text column has no values: ok says which rows pass its pattern.
+type extraValues struct {
 	ints   []int64
 	floats []float64
 	ok     []bool
+}
+
+func (x *extraValues) float(row int32) (float64, bool) {
+	switch {
+	case !x.ok[row]:
+		return 0, false
+	case x.floats != nil:
+		return x.floats[row], true
+	default:
+		return float64(x.ints[row]), true
+	}
+}
+
+// concept gives a value that is a concept.
+func (x *extraValues) concept(row int32) (int64, bool) {
+	if x.ints == nil || !x.ok[row] {
+		return 0, false
+	}
+	return x.ints[row], true
+}
+
+func (e *events) reset(d *domainPlan) {
+	e.person, e.id, e.start, e.end, e.concept = e.person[:0], e.id[:0], e.start[:0], e.end[:0], e.concept[:0]
+	e.standard, e.sourceID, e.source, e.visit = e.standard[:0], e.sourceID[:0], e.source[:0], e.visit[:0]
+	if e.extra == nil {
+		e.extra = make([]extraValues, len(d.extra))
+	}
+	for i := range e.extra {
+		x := &e.extra[i]
+		x.ok = x.ok[:0]
+		if x.ints != nil {
+			x.ints = x.ints[:0]
+		}
+		if x.floats != nil {
+			x.floats = x.floats[:0]
+		}
+	}
 }
 
 // read calls visit for every batch of one table and releases it.
@@ -97,166 +113,153 @@ func columnOf[A any](b arrow.RecordBatch, i int) (A, error) {
 	return a, nil
 }
 
-func loadPeople(ctx context.Context, r Reader, bucket int, demographics bool) (*People, error) {
-	type row struct {
-		person int64
-		Period
-	}
-	var rows []row
-	err := read(ctx, r, bucket, warehouse.Want{Table: "observation_period", Columns: periodColumns}, func(b arrow.RecordBatch) error {
-		person, err1 := columnOf[*array.Int64](b, 0)
-		start, err2 := columnOf[*array.Date32](b, 1)
-		end, err3 := columnOf[*array.Date32](b, 2)
-		if err := firstError(err1, err2, err3); err != nil {
-			return err
-		}
-		for i := range int(b.NumRows()) {
-			if !person.IsNull(i) && !start.IsNull(i) && !end.IsNull(i) { // a period without a bound holds no day
-				rows = append(rows, row{person.Value(i), Period{int32(start.Value(i)), int32(end.Value(i))}})
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return firstOrder(a.person, b.person, int64(a.Start), int64(b.Start), int64(a.End), int64(b.End))
-	})
-	p := &People{periods: make([]Period, len(rows))}
-	for i, row := range rows {
-		if i == 0 || row.person != rows[i-1].person {
-			p.ID = append(p.ID, row.person)
-			p.periodStart = append(p.periodStart, int32(i))
-		}
-		p.periods[i] = row.Period
-	}
-	p.periodStart = append(p.periodStart, int32(len(rows)))
-	p.index = newLookup(len(p.ID))
-	for i, id := range p.ID {
-		p.index.put(id, int32(i)+1)
-	}
-	if demographics {
-		err = p.loadDemographics(ctx, r, bucket)
-	}
-	return p, err
-}
-
-// loadDemographics reads PERSON, which has one row for each person.
-func (p *People) loadDemographics(ctx context.Context, r Reader, bucket int) error {
-	p.Gender, p.BirthYear = make([]int64, len(p.ID)), make([]int32, len(p.ID))
-	for i := range p.BirthYear {
-		p.Gender[i], p.BirthYear[i] = NoConcept, NoYear
-	}
-	return read(ctx, r, bucket, warehouse.Want{Table: "person", Columns: personColumns}, func(b arrow.RecordBatch) error {
-		person, err1 := columnOf[*array.Int64](b, 0)
-		gender, err2 := columnOf[*array.Int64](b, 1)
-		year, err3 := columnOf[*array.Int64](b, 2)
-		if err := firstError(err1, err2, err3); err != nil {
-			return err
-		}
-		for i := range int(b.NumRows()) {
-			at := p.Find(person.Value(i))
-			if at < 0 || person.IsNull(i) {
-				continue
-			}
-			if !gender.IsNull(i) {
-				p.Gender[at] = gender.Value(i)
-			}
-			if !year.IsNull(i) {
-				p.BirthYear[at] = int32(min(max(year.Value(i), NoYear+1), math.MaxInt32))
-			}
-		}
-		return nil
-	})
-}
-
-// loadEvents reads the rows of one table that some criterion may want.
-func (d *domainPlan) loadEvents(ctx context.Context, r Reader, bucket int, people *People) (*events, error) {
-	e := &events{extra: make([]column, len(d.extra))}
+// load reads the rows of one table that some criterion may want.
+func (d *domainPlan) load(ctx context.Context, r Reader, bucket int, people *People, e *events, kept *[]int32) error {
+	e.reset(d)
 	if d.concepts == nil || len(d.concepts) > 0 {
-		want := warehouse.Want{Table: d.table, Columns: d.columns(), Concepts: d.concepts}
-		if err := read(ctx, r, bucket, want, func(b arrow.RecordBatch) error { return d.take(e, b, people) }); err != nil {
-			return nil, err
+		columns := d.columns()
+		want := warehouse.Want{Table: d.Table, Columns: columns, Concepts: d.concepts}
+		if err := read(ctx, r, bucket, want, func(b arrow.RecordBatch) error { return d.take(e, b, columns, people, kept) }); err != nil {
+			return err
 		}
 	}
 	e.sort(len(people.ID))
-	return e, nil
+	return nil
 }
 
 // take appends the rows of a batch that concern an observed person and some
 // criterion.
-func (d *domainPlan) take(e *events, b arrow.RecordBatch, people *People) error {
-	next := 0
+func (d *domainPlan) take(e *events, b arrow.RecordBatch, columns []string, people *People, kept *[]int32) error {
 	var errs []error
-	ints := func() *array.Int64 {
-		a, err := columnOf[*array.Int64](b, next)
-		next++
+	ints := func(want bool, name string) *array.Int64 {
+		at := slices.Index(columns, name)
+		if !want || at < 0 || name == "" {
+			return nil
+		}
+		a, err := columnOf[*array.Int64](b, at)
 		errs = append(errs, err)
 		return a
 	}
-	days := func() *array.Date32 {
-		a, err := columnOf[*array.Date32](b, next)
-		next++
+	days := func(want bool, name string) *array.Date32 {
+		at := slices.Index(columns, name)
+		if !want || at < 0 || name == "" {
+			return nil
+		}
+		a, err := columnOf[*array.Date32](b, at)
 		errs = append(errs, err)
 		return a
 	}
-	person, id, start := ints(), ints(), days()
-	var end *array.Date32
-	var supply, concept, source *array.Int64
-	if d.end != "" {
-		end = days()
-	}
-	if d.supply != "" {
-		supply = ints()
-	}
-	if d.concept != "" {
-		concept = ints()
-	}
-	if d.readSource {
-		source = ints()
-	}
+	person, start := ints(true, "person_id"), days(true, d.Start)
+	id, visit := ints(d.needID, d.ID), ints(d.needVisit, d.Visit)
+	end, supply := days(d.needEnd, d.End), ints(d.needEnd, d.Supply)
+	concept, source := ints(d.needsConcept(), d.Concept), ints(d.needSource, d.Source)
 	if err := firstError(errs...); err != nil {
 		return err
 	}
-	var kept []int
-	for i := range int(b.NumRows()) {
-		if person.IsNull(i) || start.IsNull(i) {
-			continue // such a row lies in no observation period
+	d.choose(e, person, start, concept, source, people, kept)
+	rows := *kept
+	if d.needID {
+		for _, i := range rows {
+			if id != nil {
+				e.id = append(e.id, id.Value(int(i)))
+			} else {
+				e.id = append(e.id, person.Value(int(i))) // of a death
+			}
 		}
-		at := people.Find(person.Value(i))
-		if at < 0 {
-			continue
+	}
+	if d.needEnd {
+		for _, i := range rows {
+			e.end = append(e.end, d.endOf(int(i), date(start.Value(int(i))), end, supply))
 		}
-		var class, sourceClass int32
-		var sourceID int64
-		if concept != nil && !concept.IsNull(i) {
-			class = d.byStandard.byConcept.get(concept.Value(i))
-		}
-		if source != nil && !source.IsNull(i) {
-			sourceID = source.Value(i)
-			sourceClass = d.bySource.byConcept.get(sourceID)
-		}
-		if class == 0 && sourceClass == 0 && len(d.every) == 0 {
-			continue
-		}
-		kept = append(kept, i)
-		e.person = append(e.person, int32(at))
-		e.id = append(e.id, id.Value(i))
-		e.start = append(e.start, date(start.Value(i)))
-		e.end = append(e.end, d.endOf(i, date(start.Value(i)), end, supply))
-		e.standard = append(e.standard, class)
-		e.source = append(e.source, sourceClass)
-		if d.readSource {
-			e.sourceID = append(e.sourceID, sourceID)
+	}
+	if d.needVisit {
+		for _, i := range rows {
+			v := int64(NoConcept)
+			if visit != nil && !visit.IsNull(int(i)) {
+				v = visit.Value(int(i))
+			}
+			e.visit = append(e.visit, v)
 		}
 	}
 	for i := range e.extra {
-		if err := e.extra[i].take(b, next+i, kept); err != nil {
+		if err := e.extra[i].take(b, slices.Index(columns, d.extra[i].column), d.extra[i].pattern, rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// choose lists the rows of a batch that concern an observed person and some
+// criterion, and takes what that decision is made of. Rows come in runs of
+// equal concepts.
+func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32, concept, source *array.Int64, people *People, kept *[]int32) {
+	out := (*kept)[:0]
+	persons, starts := person.Int64Values(), start.Date32Values()
+	var concepts, sources []int64
+	if concept != nil {
+		concepts = concept.Int64Values()
+	}
+	if source != nil {
+		sources = source.Int64Values()
+	}
+	everyone, noNulls := len(d.every) > 0, person.NullN() == 0 && start.NullN() == 0
+	var class, sourceClass int32
+	lastConcept, lastSource := int64(0), int64(0) // class 0 is right for both until a row says otherwise
+	if concept != nil {
+		class = d.byStandard.byConcept.get(0)
+	}
+	if source != nil {
+		sourceClass = d.bySource.byConcept.get(0)
+	}
+	for i := range persons {
+		if concept != nil {
+			if c := concepts[i]; c != lastConcept {
+				lastConcept, class = c, d.byStandard.byConcept.get(c)
+			}
+		}
+		if source != nil {
+			if c := sources[i]; c != lastSource {
+				lastSource, sourceClass = c, d.bySource.byConcept.get(c)
+			}
+		}
+		standardHere, sourceHere := class, sourceClass
+		if concept != nil && concept.NullN() > 0 && concept.IsNull(i) {
+			standardHere = 0
+		}
+		if source != nil && source.NullN() > 0 && source.IsNull(i) {
+			sourceHere = 0
+		}
+		if standardHere == 0 && sourceHere == 0 && !everyone {
+			continue
+		}
+		if !noNulls && (person.IsNull(i) || start.IsNull(i)) {
+			continue // such a row lies in no observation period
+		}
+		at := people.Find(persons[i])
+		if at < 0 {
+			continue
+		}
+		out = append(out, int32(i))
+		e.person = append(e.person, int32(at))
+		e.start = append(e.start, date(starts[i]))
+		e.standard = append(e.standard, standardHere)
+		e.source = append(e.source, sourceHere)
+		if d.needSource {
+			v := int64(NoConcept)
+			if !source.IsNull(i) {
+				v = sources[i]
+			}
+			e.sourceID = append(e.sourceID, v)
+		}
+		if d.needConcept {
+			v := int64(NoConcept)
+			if concept != nil && !concept.IsNull(i) {
+				v = concepts[i]
+			}
+			e.concept = append(e.concept, v)
+		}
+	}
+	*kept = out
 }
 
 // endOf gives the day an event ends: as recorded; else after the days of
@@ -268,28 +271,144 @@ func (d *domainPlan) endOf(row int, start date, end *array.Date32, supply *array
 		return date(end.Value(row))
 	case supply != nil && !supply.IsNull(row):
 		return addDays(start, int32(min(max(supply.Value(row), math.MinInt32), math.MaxInt32)))
-	case d.nextDay:
+	case d.NextDay:
 		return addDays(start, 1)
 	default:
 		return noDate
 	}
 }
 
-func (c *column) take(b arrow.RecordBatch, i int, rows []int) error {
+func (x *extraValues) take(b arrow.RecordBatch, i int, p *pattern, rows []int32) error {
+	if p != nil {
+		a, err := columnOf[*array.String](b, i)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			x.ok = append(x.ok, !a.IsNull(int(row)) && p.keeps(a.Value(int(row))))
+		}
+		return nil
+	}
 	switch a := b.Column(i).(type) {
 	case *array.Int64:
 		for _, row := range rows {
-			c.ints, c.ok = append(c.ints, a.Value(row)), append(c.ok, !a.IsNull(row))
+			x.ints, x.ok = append(x.ints, a.Value(int(row))), append(x.ok, !a.IsNull(int(row)))
 		}
 	case *array.Float64:
 		for _, row := range rows {
-			c.floats, c.ok = append(c.floats, a.Value(row)), append(c.ok, !a.IsNull(row))
+			x.floats, x.ok = append(x.floats, a.Value(int(row))), append(x.ok, !a.IsNull(int(row)))
 		}
 	default:
 		_, err := columnOf[*array.Float64](b, i)
 		return err
 	}
 	return nil
+}
+
+// sort puts the rows in order: by person (a counting sort), then start, then
+// event id. Ids are unique within one holder only, so events that are still
+// equal are told apart by all else that was read of them: then the order, and
+// with it what "first" means, does not hang on how rows came to lie in the
+// store.
+func (e *events) sort(persons int) {
+	n := len(e.person)
+	e.first = resized(e.first, persons+2)
+	clear(e.first)
+	for _, p := range e.person {
+		e.first[p+2]++
+	}
+	for i := range persons {
+		e.first[i+2] += e.first[i+1]
+	}
+	e.keys, e.order = resized(e.keys, n), resized(e.order, n)
+	for i, p := range e.person {
+		at := &e.first[p+1]
+		// The start in the upper half, so that numbers sort as the dates do.
+		e.keys[*at] = uint64(uint32(e.start[i])^1<<31)<<32 | uint64(uint32(i))
+		*at++
+	}
+	e.first = e.first[:persons+1]
+	for p := range persons {
+		if mine := e.keys[e.first[p]:e.first[p+1]]; len(mine) > 1 {
+			slices.Sort(mine)
+			if len(e.id) > 0 {
+				e.settleTies(mine)
+			}
+		}
+	}
+	for i, k := range e.keys {
+		e.order[i] = int32(uint32(k))
+	}
+}
+
+// settleTies sorts the events of each day.
+func (e *events) settleTies(keys []uint64) {
+	for lo := 0; lo < len(keys); {
+		hi := lo + 1
+		for hi < len(keys) && keys[hi]>>32 == keys[lo]>>32 {
+			hi++
+		}
+		if hi-lo > 1 {
+			slices.SortFunc(keys[lo:hi], func(a, b uint64) int { return e.compare(int32(uint32(a)), int32(uint32(b))) })
+		}
+		lo = hi
+	}
+}
+
+// compare orders two events of one person and day.
+func (e *events) compare(a, b int32) int {
+	if c := cmp.Compare(e.id[a], e.id[b]); c != 0 {
+		return c
+	}
+	if len(e.end) > 0 {
+		if c := cmp.Compare(e.end[a], e.end[b]); c != 0 {
+			return c
+		}
+	}
+	if c := firstOrder(e.standard[a], e.standard[b], e.source[a], e.source[b]); c != 0 {
+		return c
+	}
+	for _, column := range [][]int64{e.sourceID, e.concept, e.visit} {
+		if len(column) > 0 {
+			if c := cmp.Compare(column[a], column[b]); c != 0 {
+				return c
+			}
+		}
+	}
+	for i := range e.extra {
+		x := &e.extra[i]
+		if x.ok[a] != x.ok[b] {
+			if x.ok[a] {
+				return -1
+			}
+			return 1
+		}
+		if va, there := x.float(a); there && (x.ints != nil || x.floats != nil) {
+			vb, _ := x.float(b)
+			if c := cmp.Compare(va, vb); c != 0 {
+				return c
+			}
+		}
+	}
+	return 0
+}
+
+// resized gives a slice of n elements, in the memory of s if it is large enough.
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/4)
+	}
+	return s[:n]
+}
+
+// firstOrder compares pairs one after another and gives the first difference.
+func firstOrder[T cmp.Ordered](pairs ...T) int {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if c := cmp.Compare(pairs[i], pairs[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 func firstError(errs ...error) error {

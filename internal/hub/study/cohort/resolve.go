@@ -2,13 +2,13 @@ package cohort
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/havre-hub/havre/internal/ground/omop"
+	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 )
 
 // resolve gives the concepts of each set, ascending and distinct, by the rules
@@ -17,7 +17,7 @@ import (
 //   - a descendant counts if the vocabulary has it and it is valid;
 //   - with "mapped", whatever maps to one of these counts too;
 //   - what the excluded items give in the same way is taken away.
-func resolve(ctx context.Context, v omop.Vocabulary, sets []ConceptSet) ([][]int64, error) {
+func resolve(ctx context.Context, v omop.Vocabulary, sets []circe.ConceptSet) ([][]int64, error) {
 	var parts []part // two for each set: included and excluded
 	for _, s := range sets {
 		parts = append(parts, newPart(s, false), newPart(s, true))
@@ -60,7 +60,7 @@ type side struct {
 	below     []int64 // the descendants of ancestors
 }
 
-func newPart(s ConceptSet, excluded bool) part {
+func newPart(s circe.ConceptSet, excluded bool) part {
 	var p part
 	for _, item := range s.Items {
 		if item.Excluded != excluded {
@@ -74,10 +74,10 @@ func newPart(s ConceptSet, excluded bool) part {
 	return p
 }
 
-func (s *side) add(item ConceptItem) {
-	s.named = append(s.named, item.Concept)
+func (s *side) add(item circe.ConceptItem) {
+	s.named = append(s.named, item.Concept.ID)
 	if item.Descendants {
-		s.ancestors = append(s.ancestors, item.Concept)
+		s.ancestors = append(s.ancestors, item.Concept.ID)
 	}
 }
 
@@ -170,6 +170,3 @@ func without(a, b []int64) []int64 {
 		return out
 	})
 }
-
-// keyOf makes a map key of a list of ids.
-func keyOf(ids []int64) string { return fmt.Sprint(ids) }

@@ -85,6 +85,9 @@ func (p *Population) Read(ctx context.Context, bucket int, w warehouse.Want) ([]
 		return nil, err
 	}
 	spec, ok := omop.Lookup(w.Table)
+	if ok && !spec.PersonLevel && bucket == -1 { // a table that is not about persons
+		return batches(spec, p.Tables[w.Table], w, everyRow(p.Tables[w.Table]))
+	}
 	if !ok || bucket < 0 || bucket >= p.buckets {
 		return nil, havre.E("studytest.read", havre.Internal, fmt.Sprintf("there is no bucket %d of table %s", bucket, w.Table))
 	}
@@ -93,6 +96,18 @@ func (p *Population) Read(ctx context.Context, bucket int, w warehouse.Want) ([]
 	if split := p.rows[w.Table]; split != nil {
 		rows = split[bucket]
 	}
+	return batches(spec, t, w, rows)
+}
+
+func everyRow(t Table) []int {
+	rows := make([]int, t.Len())
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+func batches(spec omop.Table, t Table, w warehouse.Want, rows []int) ([]arrow.RecordBatch, error) {
 	if w.Concepts != nil {
 		col := t[spec.Concept]
 		rows = slices.DeleteFunc(slices.Clone(rows), func(row int) bool {

@@ -1,4 +1,4 @@
-package cohort
+package circe
 
 import (
 	"fmt"
@@ -13,13 +13,13 @@ import (
 // reader walks a document and collects everything that is wrong with it.
 type reader struct {
 	problems []Problem
+	notes    []Problem
 }
 
-// Problem is one reason why a definition cannot be used.
+// Problem is something to be said about one place of a document.
 type Problem struct {
-	Path        string // JSON path of the place
-	Unsupported bool   // Circe knows it and Havre does not evaluate it yet; else it is a mistake
-	Text        string
+	Path string // JSON path of the place
+	Text string
 }
 
 func (p Problem) String() string { return p.Path + ": " + p.Text }
@@ -27,34 +27,29 @@ func (p Problem) String() string { return p.Path + ": " + p.Text }
 // shownProblems is how many problems an error spells out.
 const shownProblems = 20
 
-// err makes one error of all problems, nil if there are none. Its kind is
-// Invalid if something is a mistake, else Refused.
-func (r *reader) err() error {
-	if len(r.problems) == 0 {
+// Refuse makes one error of all problems, nil if there are none.
+func Refuse(op string, kind havre.Kind, problems []Problem, hint string) error {
+	if len(problems) == 0 {
 		return nil
 	}
-	kind, hint := havre.Refused, "these features of Circe are not evaluated by this version of Havre; see docs/reference/study.md"
 	var lines []string
-	for i, p := range r.problems {
-		if !p.Unsupported {
-			kind, hint = havre.Invalid, "correct the definition in ATLAS or in the file and try again"
-		}
+	for i, p := range problems {
 		if i < shownProblems {
 			lines = append(lines, p.String())
 		}
 	}
-	if more := len(r.problems) - shownProblems; more > 0 {
+	if more := len(problems) - shownProblems; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
-	return havre.E("cohort.parse", kind, "the cohort definition cannot be used: "+strings.Join(lines, "; ")).WithHint(hint)
+	return havre.E(op, kind, "the cohort definition cannot be used: "+strings.Join(lines, "; ")).WithHint(hint)
 }
 
 func (r *reader) mistake(path, format string, args ...any) {
-	r.problems = append(r.problems, Problem{path, false, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, Problem{path, fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) unsupported(path, what string) {
-	r.problems = append(r.problems, Problem{path, true, what + " is not evaluated by this version of Havre"})
+func (r *reader) note(path, format string, args ...any) {
+	r.notes = append(r.notes, Problem{path, fmt.Sprintf(format, args...)})
 }
 
 // object visits the members of n in the order of the document. Names that
@@ -74,6 +69,13 @@ func (r *reader) object(n node, known []string, visit func(name string, value no
 		}
 	}
 	return true
+}
+
+// fields gives the members of an object by name.
+func (r *reader) fields(n node, known ...string) map[string]node {
+	seen := map[string]node{}
+	r.object(n, known, func(name string, n node) { seen[name] = n })
+	return seen
 }
 
 func (r *reader) list(n node, visit func(node)) {
@@ -118,16 +120,15 @@ func (r *reader) integer(n node, lo, hi int64) int64 {
 	return v
 }
 
-// days reads a number of days; more than a million is a slip of the keyboard.
-func (r *reader) days(n node, lo int64) int32 {
-	const most = 1_000_000
-	return int32(r.integer(n, lo, most))
-}
+// mostDays is the largest number of days; more is a slip of the keyboard.
+const mostDays = 1_000_000
 
-// number reads a bound of a range. Circe writes bounds into its SQL as whole
-// numbers (cutting off decimals) or with four decimals; a bound that this
-// would change is refused rather than quietly rounded.
-func (r *reader) number(n node, f form) float64 {
+// days reads a number of days.
+func (r *reader) days(n node, lo int64) int32 { return int32(r.integer(n, lo, mostDays)) }
+
+// number reads a bound of a range as Circe writes it into its SQL: cut off to a
+// whole number, or rounded to four decimals. A bound that this changes is noted.
+func (r *reader) number(n node, f Form) float64 {
 	if n.kind != numberNode {
 		r.mistake(n.path, "this must be a number and is %s", n.kind)
 		return 0
@@ -137,19 +138,43 @@ func (r *reader) number(n node, f form) float64 {
 		r.mistake(n.path, "this number is out of range")
 		return 0
 	}
-	if f == integers && v != math.Trunc(v) {
-		r.mistake(n.path, "Circe takes whole numbers here and would cut this one off")
-	}
-	if f == decimals {
-		if rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'f', 4, 64), 64); rounded != v {
-			r.mistake(n.path, "Circe takes four decimals here and would round this number")
+	if f == Integers {
+		if whole := math.Trunc(v); whole != v {
+			r.note(n.path, "Circe takes whole numbers here: %s counts as %.0f", n.text, whole)
+			v = whole
 		}
+		// Java's conversion to a 32-bit number stops at its ends.
+		return min(max(v, math.MinInt32), math.MaxInt32)
+	}
+	if rounded := fourDecimals(v); rounded != v {
+		r.note(n.path, "Circe takes four decimals here: %s counts as %.4f", n.text, rounded)
+		v = rounded
 	}
 	return v
 }
 
+// fourDecimals rounds the shortest decimal form of v to four decimals, half
+// away from zero, as java.util.Formatter does.
+func fourDecimals(v float64) float64 {
+	s := strconv.FormatFloat(math.Abs(v), 'f', -1, 64)
+	whole, frac, _ := strings.Cut(s, ".")
+	if len(frac) <= 4 {
+		return v
+	}
+	n, err := strconv.ParseInt(whole+frac[:4], 10, 64)
+	if err != nil {
+		return v // more digits than a float64 has: nothing to round
+	}
+	if frac[4] >= '5' {
+		n++
+	}
+	digits := fmt.Sprintf("%05d", n)
+	out, _ := strconv.ParseFloat(digits[:len(digits)-4]+"."+digits[len(digits)-4:], 64)
+	return math.Copysign(out, v)
+}
+
 // day reads a date written 2006-01-02; ATLAS also leaves out leading zeros.
-func (r *reader) day(n node) date {
+func (r *reader) day(n node) Date {
 	parts := strings.Split(r.text(n), "-")
 	var v [3]int
 	ok := len(parts) == 3
@@ -161,9 +186,7 @@ func (r *reader) day(n node) date {
 		if n.kind == stringNode {
 			r.mistake(n.path, "this is no date of the form 2006-01-02")
 		}
-		return noDate
+		return NoDate
 	}
-	return toDate(v[0], v[1], v[2])
+	return ToDate(v[0], v[1], v[2])
 }
-
-func daysOfMonth(year, month int) int { return int(toDate(year, month+1, 1) - toDate(year, month, 1)) }

@@ -1,4 +1,4 @@
-package cohort
+package circe
 
 // conceptFields are what Circe and the vocabulary pages of ATLAS write about a
 // concept; only its id counts.
@@ -6,20 +6,23 @@ var conceptFields = []string{"CONCEPT_ID", "CONCEPT_NAME", "STANDARD_CONCEPT", "
 	"INVALID_REASON", "INVALID_REASON_CAPTION", "CONCEPT_CODE", "DOMAIN_ID", "VOCABULARY_ID", "CONCEPT_CLASS_ID",
 	"VALID_START_DATE", "VALID_END_DATE"}
 
-// concept reads one concept and gives its id.
-func (p *parser) concept(n node) int64 {
-	var id int64
+func (p *parser) concept(n node) Concept {
+	var c Concept
 	found := false
+	words := map[string]*string{"CONCEPT_NAME": &c.Name, "CONCEPT_CODE": &c.Code, "DOMAIN_ID": &c.Domain,
+		"VOCABULARY_ID": &c.Vocabulary, "STANDARD_CONCEPT": &c.Standard}
 	ok := p.object(n, conceptFields, func(name string, n node) {
 		if name == "CONCEPT_ID" {
 			found = true
-			id = p.integer(n, -1<<63, 1<<63-1)
+			c.ID = p.integer(n, -1<<63, 1<<63-1)
+		} else if w := words[name]; w != nil {
+			*w = n.text // whatever it is, it does not count
 		}
 	})
 	if ok && !found {
 		p.mistake(n.path+".CONCEPT_ID", "the concept has no id")
 	}
-	return id
+	return c
 }
 
 func (p *parser) conceptSet(n node) {
@@ -71,6 +74,21 @@ func (p *parser) conceptItem(n node) ConceptItem {
 	})
 	if ok && !has {
 		p.mistake(n.path+".concept", "the concept is missing")
+	}
+	return i
+}
+
+// codeset reads the number of a concept set and gives its index, -1 after a
+// mistake.
+func (p *parser) codeset(n node) int {
+	id := p.integer(n, -1<<31, 1<<31-1)
+	if n.kind != numberNode {
+		return -1
+	}
+	i, ok := p.sets[id]
+	if !ok {
+		p.mistake(n.path, "there is no concept set %d", id)
+		return -1
 	}
 	return i
 }

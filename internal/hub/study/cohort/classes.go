@@ -1,0 +1,37 @@
+package cohort
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+)
+
+// classes sorts concepts by the criteria that want them: concepts wanted by
+// the same criteria are of one class. Class 0 is wanted by nobody.
+type classes struct {
+	byConcept *lookup
+	criteria  [][]int32 // by class
+}
+
+func newClasses(wanted map[int64][]int32) classes {
+	c := classes{byConcept: newLookup(len(wanted)), criteria: [][]int32{nil}}
+	seen := map[string]int32{}
+	var key []byte
+	for _, id := range slices.Sorted(maps.Keys(wanted)) { // so that every worker numbers the classes alike
+		list := wanted[id]
+		slices.Sort(list)
+		list = slices.Compact(list)
+		key = key[:0]
+		for _, v := range list {
+			key = binary.LittleEndian.AppendUint32(key, uint32(v))
+		}
+		class, ok := seen[string(key)]
+		if !ok {
+			class = int32(len(c.criteria))
+			seen[string(key)] = class
+			c.criteria = append(c.criteria, list)
+		}
+		c.byConcept.put(id, class)
+	}
+	return c
+}

@@ -1,0 +1,202 @@
+package cohort
+
+import (
+	"slices"
+
+	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
+)
+
+// hit is an event that a criterion keeps.
+type hit struct {
+	start, end date // as the criterion gives them
+	row        int32
+}
+
+// hits are the events that one criterion keeps of the persons at hand, by
+// person, then start.
+type hits struct {
+	list  []hit
+	first []int32 // where each person's begin; one more at the end
+}
+
+// of gives those of the i-th person at hand.
+func (h *hits) of(i int) []hit { return h.list[h.first[i]:h.first[i+1]] }
+
+// collect hands the events of the persons [lo, hi) to the criteria.
+func (w *work) collect(lo, hi int) {
+	for i := range w.hits {
+		h := &w.hits[i]
+		h.list, h.first = h.list[:0], append(h.first[:0], 0)
+	}
+	for i := range w.plan.domains {
+		d, e := &w.plan.domains[i], &w.events[i]
+		for person := lo; person < hi; person++ {
+			for _, row := range e.order[e.first[person]:e.first[person+1]] {
+				for _, c := range d.byStandard.criteria[e.standard[row]] {
+					w.offer(c, e, row, person)
+				}
+				for _, c := range d.bySource.criteria[e.source[row]] {
+					w.offer(c, e, row, person)
+				}
+				for _, c := range d.every {
+					w.offer(c, e, row, person)
+				}
+			}
+			for _, c := range d.criteria {
+				h := &w.hits[c]
+				h.first = append(h.first, int32(len(h.list)))
+			}
+		}
+	}
+	for i := range w.plan.criteria {
+		c := &w.plan.criteria[i]
+		if c.adjust != nil {
+			w.reorder(&w.hits[i], &w.events[c.domain])
+		}
+		if c.group != nil {
+			w.keepWhere(c, &w.hits[i], lo)
+		}
+	}
+}
+
+// offer lets a criterion see one of its rows, in order.
+func (w *work) offer(i int32, e *events, row int32, person int) {
+	c, h := &w.plan.criteria[i], &w.hits[i]
+	if c.source != nil && !contains(c.source, e.sourceID[row]) {
+		return
+	}
+	if c.first { // the first of the concepts, before any filter
+		if w.seen[i] == int32(person)+1 {
+			return
+		}
+		w.seen[i] = int32(person) + 1
+	}
+	start, end := e.start[row], noDate
+	if len(e.end) > 0 {
+		end = e.end[row]
+	}
+	if c.supply != nil {
+		end = addDays(start, *c.supply)
+	}
+	if a := c.adjust; a != nil {
+		from, to := start, end
+		if a.StartFromEnd {
+			from = end
+		}
+		if !a.EndFromEnd {
+			to = start
+		}
+		if from == noDate || to == noDate {
+			return
+		}
+		start, end = addDays(from, a.StartDays), addDays(to, a.EndDays)
+		if end < start {
+			return
+		}
+	}
+	for k := range c.filters {
+		if !w.passes(&c.filters[k], e, row, start, end, person) {
+			return
+		}
+	}
+	if p := c.period; p != nil {
+		for _, at := range [2]date{p.Start, p.End} {
+			if at != noDate && (start > at || end == noDate || end < at) {
+				return
+			}
+		}
+		if p.Start != noDate {
+			start = p.Start
+		}
+		if p.End != noDate {
+			end = p.End
+		}
+	}
+	h.list = append(h.list, hit{start, end, row})
+}
+
+// reorder puts moved events in order again.
+func (w *work) reorder(h *hits, e *events) {
+	for i := range len(h.first) - 1 {
+		slices.SortStableFunc(h.of(i), func(a, b hit) int {
+			if a.start != b.start || len(e.id) == 0 {
+				return firstOrder(a.start, b.start)
+			}
+			return firstOrder(e.id[a.row], e.id[b.row])
+		})
+	}
+}
+
+// passes says whether an event passes a filter; of an event without rows in
+// PERSON, no condition on the person does.
+func (w *work) passes(f *plannedFilter, e *events, row int32, start, end date, person int) bool {
+	switch f.subject {
+	case circe.SubjectColumn:
+		x := &e.extra[f.columns[0]]
+		if f.op == circe.OpIn || f.op == circe.OpNotIn {
+			return f.keepsConcept(x.concept(row))
+		}
+		v, there := x.float(row)
+		return there && f.keeps(v)
+	case circe.SubjectText:
+		return e.extra[f.columns[0]].ok[row]
+	case circe.SubjectLength:
+		return end != noDate && f.keeps(float64(end)-float64(start))
+	case circe.SubjectSpecialty:
+		kind, there := e.kind(f.columns[0], row, w.outside.providers)
+		return f.keepsConcept(kind, there && kind != NoConcept)
+	case circe.SubjectPlace:
+		kind, there := e.kind(f.columns[0], row, w.outside.sites)
+		return there && f.keepsConcept(kind, kind != NoConcept)
+	case circe.SubjectVisit:
+		at, there := slices.BinarySearchFunc(w.visits, visit{person: int32(person), id: e.visit[row]}, compareVisits)
+		return there && e.visit[row] != NoConcept && f.keepsConcept(w.visits[at].kind, w.visits[at].kind != NoConcept)
+	case circe.SubjectLowRatio, circe.SubjectHighRatio:
+		v, there := e.extra[f.columns[0]].float(row)
+		by, also := e.extra[f.columns[1]].float(row)
+		return there && also && by != 0 && f.keeps(v/by)
+	case circe.SubjectAbnormal:
+		v, there := e.extra[f.columns[0]].float(row)
+		low, hasLow := e.extra[f.columns[1]].float(row)
+		high, hasHigh := e.extra[f.columns[2]].float(row)
+		concept, coded := e.extra[f.columns[3]].concept(row)
+		return there && (hasLow && v < low || hasHigh && v > high) || coded && contains(abnormalConcepts, concept)
+	}
+	return w.people.passes(f, start, end, person)
+}
+
+// kind gives the kind of the provider or care site of a row.
+func (e *events) kind(column, row int32, kinds kinds) (int64, bool) {
+	id, there := e.extra[column].concept(row)
+	if !there {
+		return 0, false
+	}
+	kind, there := kinds[id]
+	return kind, there
+}
+
+// passes says whether a person, and the dates of an event, pass a filter.
+func (p *People) passes(f *plannedFilter, start, end date, person int) bool {
+	age := func(at date) bool {
+		born := p.BirthYear[person]
+		return born != NoYear && f.keeps(float64(Year(at))-float64(born))
+	}
+	switch f.subject {
+	case circe.SubjectStart:
+		return f.keeps(float64(start))
+	case circe.SubjectEnd:
+		return end != noDate && f.keeps(float64(end))
+	case circe.SubjectAgeAtStart:
+		return age(start)
+	case circe.SubjectAgeAtEnd:
+		return end != noDate && age(end)
+	}
+	value := p.Gender
+	switch f.subject {
+	case circe.SubjectRace:
+		value = p.race
+	case circe.SubjectEthnicity:
+		value = p.ethnicity
+	}
+	return p.known[person] && f.keepsConcept(value[person], value[person] != NoConcept)
+}
