@@ -11,7 +11,7 @@ import (
 )
 
 // checkpoints keeps the finished buckets of runs in the hub's store, sealed to
-// the hub: a partial result is an aggregate over few persons.
+// the permit's key: a partial result is an aggregate over few persons.
 type checkpoints struct {
 	store blob.Store
 	key   *seal.Key

@@ -206,7 +206,7 @@ func (h *Hub) openRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.Airlock = &release.Airlock{Hub: h.Config.Name, Meta: h.Meta, Store: h.Store, Recipient: h.key.Recipient(), Key: h.key,
+	h.Airlock = &release.Airlock{Hub: h.Config.Name, Meta: h.Meta, Store: h.Store, Key: h.permitKey,
 		Signer: h.home.signer, Audit: h.Log, Permits: h.Permits, Accounts: h.Permits, Drawer: Drawer{}, Now: havre.SystemNow}
 	return h.Airlock.Resume(ctx)
 }

@@ -54,7 +54,11 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 	if _, err := h.Log.Record(ctx, event); err != nil {
 		return release.Status{}, err
 	}
-	kept := checkpoints{h.Store, h.key}
+	key, err := h.permitKey(permitID)
+	if err != nil {
+		return release.Status{}, err
+	}
+	kept := checkpoints{h.Store, key}
 	outputs, where, err := h.outputs(ctx, d, run, allowed, kept, on, progress)
 	maps.Copy(event.Facts, where)
 	if err != nil {

@@ -35,6 +35,9 @@ type Config struct {
 	Level2 *Level2
 	Log    audit.Recorder
 	Now    havre.Now
+	// Dataset gives the delivery's own key, as warehouse.Keys.Dataset does. nil =
+	// what comes is kept as it was sealed by its sender.
+	Dataset func(d havre.DeliveryID, make bool) (*seal.Key, error)
 	// Writable is asked before anything comes in: an error says that the hub
 	// is suspended or read-only. nil = always writable.
 	Writable func(context.Context) error

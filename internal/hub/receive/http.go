@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
@@ -143,9 +142,13 @@ func (h *handler) put(w http.ResponseWriter, r *http.Request, holder Holder, id 
 		return nil
 	}
 	object := uploads(holder, id) + name
-	err = h.desk.Store.Put(r.Context(), object, body.Bytes())
+	locked, err := h.desk.lock(id, body.Bytes())
+	if err != nil {
+		return err
+	}
+	err = h.desk.Store.Put(r.Context(), object, locked)
 	if havre.KindOf(err) == havre.Exists {
-		same, serr := blob.Same(r.Context(), h.desk.Store, object, body.Bytes())
+		same, serr := h.desk.same(r.Context(), id, object, body.Bytes())
 		if serr != nil {
 			return serr
 		}
@@ -207,14 +210,14 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request, holder Holder, id
 	case known:
 		size = part.Size
 	default:
-		info, err := h.desk.Store.Stat(r.Context(), uploads(holder, id)+name)
+		b, err := h.desk.locked(r.Context(), id, uploads(holder, id)+name)
 		if err != nil {
 			if havre.KindOf(err) == havre.NotFound {
 				return nothing()
 			}
 			return err
 		}
-		size = info.Size
+		size = int64(len(b))
 	}
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
@@ -245,7 +248,7 @@ func (h *handler) receipt(ctx context.Context, holder Holder, id havre.DeliveryI
 	if err != nil && havre.KindOf(err) != havre.NotFound {
 		return nil, err
 	}
-	parcel := envelope.Stored{Store: h.desk.Store, Prefix: prefix}
+	parcel := uploaded{envelope.Stored{Store: h.desk.Store, Prefix: prefix}, h.desk, id}
 	signed, err := parcel.Read(ctx, envelope.ManifestName, envelope.MaxManifest)
 	if havre.KindOf(err) == havre.NotFound {
 		return nil, nothing()

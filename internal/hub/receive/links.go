@@ -58,7 +58,11 @@ func (d *Desk) Link(ctx context.Context, id havre.DeliveryID, parcel envelope.Pa
 		if err != nil {
 			return nil, err
 		}
-		return sealed, d.replace(ctx, Prefix(id)+p.Name, sealed)
+		locked, err := d.lock(id, sealed)
+		if err != nil {
+			return nil, err
+		}
+		return sealed, d.replace(ctx, Prefix(id)+p.Name, locked)
 	}, func(_ havre.TransportID, p Person) { persons = append(persons, p) })
 	if err != nil {
 		return nil, err
@@ -140,7 +144,7 @@ func (d *Desk) Links(ctx context.Context, id havre.DeliveryID) (Links, error) {
 	}
 	links := make(Links, l.Rows)
 	err = d.openLinks(l, func(p envelope.Part) ([]byte, error) {
-		return blob.GetAll(ctx, d.Store, Prefix(id)+p.Name)
+		return d.locked(ctx, id, Prefix(id)+p.Name)
 	}, func(t havre.TransportID, p Person) { links[t] = p.ID })
 	return links, err
 }

@@ -162,11 +162,17 @@ func (v *arrival) checkParts(ctx context.Context, progress havre.Progress) error
 	return v.keep(ctx, envelope.ManifestName, v.signed)
 }
 
-// keep stores an object of the delivery. What is there already under that name
-// was kept by a run that did not come to its receipt; a part of the same
-// manifest has the same bytes. Whatever the store says, the parcel is not to
+// keep stores an object of the delivery, a part locked to the delivery's key.
+// What is there already under that name was kept by a run that did not come to
+// its receipt. Whatever the store says, the parcel is not to
 // blame for it: no error is a refusal.
 func (v *arrival) keep(ctx context.Context, name string, data []byte) error {
+	if name != envelope.ManifestName {
+		var err error
+		if data, err = v.desk.lock(v.manifest.Delivery, data); err != nil {
+			return err
+		}
+	}
 	err := v.desk.replace(ctx, Prefix(v.manifest.Delivery)+name, data)
 	if refusal(err) {
 		return havre.E("receive", havre.StoreUnavailable, "the store does not take "+name).
@@ -274,7 +280,7 @@ func (d *Desk) Manifest(ctx context.Context, id havre.DeliveryID) (*envelope.Man
 // OpenPart gives the CSV of a part of a received delivery, checked against its
 // manifest once more: the store is not trusted.
 func (d *Desk) OpenPart(ctx context.Context, id havre.DeliveryID, p envelope.Part) ([]byte, error) {
-	sealed, err := blob.GetAll(ctx, d.Store, Prefix(id)+p.Name)
+	sealed, err := d.locked(ctx, id, Prefix(id)+p.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func TestCrash(t *testing.T) {
 
 func crash(t *testing.T, at int, dies bool) {
 	h := newHub(t)
-	for name, data := range map[string][]byte{"key": h.Key.Secret().Reveal(), "seed": h.Signer.Secret().Reveal()} {
+	for name, data := range map[string][]byte{"key": h.own.Secret().Reveal(), "seed": h.Signer.Secret().Reveal()} {
 		if err := os.WriteFile(filepath.Join(h.dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func crash(t *testing.T, at int, dies bool) {
 		t.Fatalf("killed: %v, want %v: the journey has another number of steps", killed, dies)
 	}
 	_, err := os.Stat(filepath.Join(h.dir, "released", "by-sex.csv"))
-	between := openHub(t, h.dir, h.Key, h.Signer)
+	between := openHub(t, h.dir, h.own, h.Signer)
 	if logged := slices.Contains(between.actions(t), "release.released"); err == nil && !logged {
 		t.Error("files left and the log does not know")
 	}
@@ -122,7 +122,7 @@ func crash(t *testing.T, at int, dies bool) {
 	if child(t, h.dir, 0) {
 		t.Fatal("the second run was killed too")
 	}
-	again := openHub(t, h.dir, h.Key, h.Signer)
+	again := openHub(t, h.dir, h.own, h.Signer)
 	checkFolder(t, again, filepath.Join(h.dir, "released"))
 	s := must(again.Get(t.Context(), "r-0001", checker1))(t)
 	if s.State != "released" || len(s.Decisions) != 2 {

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/audit"
 	"github.com/havre-hub/havre/internal/ground/meta"
 	"github.com/havre-hub/havre/internal/ground/record"
+	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/disclose"
 	"github.com/havre-hub/havre/internal/hub/study"
@@ -246,7 +248,8 @@ func (a *Airlock) Resume(ctx context.Context) error {
 		return err
 	}
 	for i := range es {
-		if err := a.settle(ctx, &es[i]); err != nil {
+		// What was sealed to a destroyed key will never leave: nothing to finish.
+		if err := a.settle(ctx, &es[i]); err != nil && !errors.Is(err, seal.ErrDestroyed) {
 			return err
 		}
 	}

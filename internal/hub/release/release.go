@@ -72,17 +72,16 @@ type Drawer interface {
 // Airlock is the release desk of one hub. All fields are needed. Safe for
 // concurrent use by one process.
 type Airlock struct {
-	Hub       string         // the hub's name in records
-	Meta      *meta.DB       // states and signed records
-	Store     blob.Store     // sealed outputs, under airlock/
-	Recipient seal.Recipient // the hub's key, to seal what waits
-	Key       *seal.Key      // and to open it again
-	Signer    *sign.Signer   // signs release records
-	Audit     audit.Recorder
-	Permits   Permits
-	Accounts  Accounts
-	Drawer    Drawer
-	Now       havre.Now
+	Hub      string                                 // the hub's name in records
+	Meta     *meta.DB                               // states and signed records
+	Store    blob.Store                             // sealed outputs, under airlock/
+	Key      func(permit string) (*seal.Key, error) // of a permit: seals what waits, and opens it again
+	Signer   *sign.Signer                           // signs release records
+	Audit    audit.Recorder
+	Permits  Permits
+	Accounts Accounts
+	Drawer   Drawer
+	Now      havre.Now
 }
 
 // Request asks that the outputs of a run may leave.

@@ -81,6 +81,7 @@ type hub struct {
 	desk *desk
 	log  *audit.Log
 	dir  string
+	own  *seal.Key // of every permit
 }
 
 // newHub makes a hub at dir with a real store, log and control database.
@@ -121,8 +122,8 @@ func openHub(t testing.TB, dir string, key *seal.Key, signer *sign.Signer) *hub 
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hub{desk: newDesk(), log: log, dir: dir}
-	h.Airlock = &release.Airlock{Hub: "hub", Meta: db, Store: store, Recipient: key.Recipient(), Key: key, Signer: signer,
+	h := &hub{desk: newDesk(), log: log, dir: dir, own: key}
+	h.Airlock = &release.Airlock{Hub: "hub", Meta: db, Store: store, Key: func(string) (*seal.Key, error) { return key, nil }, Signer: signer,
 		Audit: log, Permits: h.desk, Accounts: h.desk, Drawer: drawer{}, Now: havre.SystemNow}
 	t.Cleanup(func() { _ = log.Close(); _ = db.Close() })
 	return h

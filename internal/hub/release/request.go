@@ -110,7 +110,11 @@ func (a *Airlock) enter(ctx context.Context, e *entry, plain []byte) (Status, er
 // put seals the content into the store. A sealed object is different each
 // time, so one that an interrupted request left is opened and compared.
 func (a *Airlock) put(ctx context.Context, e *entry, plain []byte) error {
-	ciphertext, err := seal.Seal(plain, a.Recipient)
+	key, err := a.Key(e.permit)
+	if err != nil {
+		return err
+	}
+	ciphertext, err := seal.Seal(plain, key.Recipient())
 	if err != nil {
 		return err
 	}
@@ -129,7 +133,11 @@ func (a *Airlock) content(ctx context.Context, e *entry) (*sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := seal.Open(ciphertext, a.Key)
+	key, err := a.Key(e.permit)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := seal.Open(ciphertext, key)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestTampering(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forged := must(seal.Seal([]byte(`{"outputs":[]}`), h.Recipient))(t)
+	forged := must(seal.Seal([]byte(`{"outputs":[]}`), h.own.Recipient()))(t)
 	swap(forged)
 	_, err := h.Decide(ctx, s.ID, checker1, true, "")
 	refusal(t, "approve outputs that the store swapped", err, havre.Tampered)
