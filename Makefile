@@ -38,13 +38,12 @@ bench: tools ## the figures of docs/performance.md
 # The go command now and then reports the end of the time as a failure of its
 # own ("context deadline exceeded" and no failing input): that alone is no finding.
 fuzz: tools ## every fuzzer for $(FUZZTIME)
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$f"; \
-	    if ! out=$$($(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg 2>&1); then \
-	      case "$$out" in *"Failing input"*) echo "$$out"; exit 1;; *"context deadline exceeded"*) ;; *) echo "$$out"; exit 1;; esac; \
-	    fi; \
-	  done; done
+	@set -e; grep -rE --include='*_test.go' '^func Fuzz' cmd internal | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | sort -u | while read -r pkg f; do \
+	  echo "fuzz $$pkg $$f"; \
+	  if ! out=$$($(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$pkg 2>&1 </dev/null); then \
+	    case "$$out" in *"Failing input"*) echo "$$out"; exit 1;; *"context deadline exceeded"*) ;; *) echo "$$out"; exit 1;; esac; \
+	  fi; \
+	done
 
 lint: tools ## gofmt, go vet, staticcheck; govulncheck where its data can be had
 	@out=$$(gofmt -l cmd internal); test -z "$$out" || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }
