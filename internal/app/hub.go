@@ -196,7 +196,7 @@ func (h *Hub) openRooms(ctx context.Context) error {
 		keeperKey = cards[0].Key
 	}
 	h.Desk = receive.New(receive.Config{Hub: h.Config.Name, Store: h.Store, DB: h.Meta, Key: h.key, Signer: h.home.signer,
-		Keeper: keeperKey, Level2: level2, Log: h.Log, Now: havre.SystemNow, Writable: h.Host.Writable})
+		Keeper: keeperKey, Level2: level2, Log: h.Log, Now: havre.SystemNow, Writable: h.Host.Writable, Dataset: h.datasetKey})
 	project, err := h.home.ring.Get(keyProject)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ var hubSteps = []string{"receive", "ingest", "study"}
 func (s *scale) journey(residents int) {
 	s.run("synth", "synth", "--residents", strconv.Itoa(residents), "--seed", "1", "--out", "pop")
 	s.run("", "keeper", "init", "--keeper", "keeper", "--name", "keeper", "--custodian", "file:../safe/keeper.key")
-	s.run("", "init", "--hub", "hub", "--name", "le-havre", "--store", "file:../store", "--custodian", "file:../safe/hub.key", "--as", operator)
+	s.run("", "init", "--hub", "hub", "--name", "le-havre", "--store", "file:../store", "--key-beside-store", "--custodian", "file:../safe/hub.key", "--as", operator)
 	s.run("", "trust", "--at", "hub", "keeper/card.json")
 	s.run("", "trust", "--at", "keeper", "hub/card.json")
 	entries, err := os.ReadDir(filepath.Join(s.dir, "pop", "holders"))

@@ -51,7 +51,11 @@ func (d *Desk) locked(ctx context.Context, id havre.DeliveryID, name string) ([]
 	}
 	plain, err := d.unlock(id, b)
 	if err != nil {
-		return nil, havre.E("receive.open", havre.KindOf(err), name+" in the store cannot be opened").WithHint(havre.HintOf(err)).Wrap(err)
+		e := havre.E("receive.open", havre.KindOf(err), name+" in the store cannot be opened").Wrap(err)
+		if hint := havre.HintOf(err); hint != "" {
+			return nil, e.WithHint(hint)
+		}
+		return nil, e.WithHint("restore the object from a copy of the store")
 	}
 	return plain, nil
 }
