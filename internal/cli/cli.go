@@ -140,6 +140,8 @@ var commands = []func(*env) *cobra.Command{
 	newAudit,
 	newFsck,
 	newServe,
+	newHost,
+	newCatalogue,
 }
 
 // asUsage makes wrong arguments an error of kind usage, with a hint, throughout.

@@ -187,3 +187,35 @@ func tampered(kind, why string) error {
 	return havre.E("host", havre.Tampered, "the control database's list of "+kind+" documents "+why).
 		WithHint("compare it with the log, and restore the control database from its backup")
 }
+
+// Logged is a document's hash and its place in the log.
+type Logged struct {
+	Kind     string
+	SHA256   string // of the signed document, hex; the fact document_sha256 of its entry
+	LogIndex int64  // -1 while an order waits for its entry
+}
+
+// Documents lists every document that is kept, for comparing with the log.
+func (o *Office) Documents(ctx context.Context) ([]Logged, error) {
+	rows, err := o.DB.DB().QueryContext(ctx, "SELECT kind, signed, coalesce(log_index, -1) FROM host_document ORDER BY kind, number")
+	if err != nil {
+		return nil, meta.Fail("host", "the documents on the host cannot be read", err)
+	}
+	var all []Logged
+	for rows.Next() {
+		var d Logged
+		var signed []byte
+		if err := rows.Scan(&d.Kind, &signed, &d.LogIndex); err != nil {
+			return nil, meta.Fail("host", "the documents on the host cannot be read", errors.Join(err, rows.Close()))
+		}
+		d.SHA256 = sha(signed)
+		all = append(all, d)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, meta.Fail("host", "the documents on the host cannot be read", err)
+	}
+	return all, nil
+}
+
+// Actions are the log's words for decisions that are kept as documents.
+var Actions = []string{"host.placed", "host.derogated", "hub.suspended", "hub.resumed", "catalogue.frozen", "catalogue.answered"}

@@ -115,12 +115,12 @@ func TestStory(t *testing.T) {
 	wantKind(t, "no reference", second(w.Derogate(ctx, noReference, operator)), havre.Invalid, "its reference")
 	d, err := w.Derogate(ctx, cnil("2029-11-23"), operator)
 	must(t, err)
-	if d.ID != "d-0001" {
+	if d.ID != "dg-0001" {
 		t.Errorf("the first derogation is %s", d.ID)
 	}
 	p, err := w.Place(ctx, Store, w.host("azure-france"), placement.NationalBase, operator)
 	must(t, err)
-	if p.By != "d-0001" || len(p.Failed) == 0 {
+	if p.By != "dg-0001" || len(p.Failed) == 0 {
 		t.Errorf("placed by %q, with %v", p.By, p.Failed)
 	}
 	must(t, w.Writable(ctx))
@@ -133,7 +133,7 @@ func TestStory(t *testing.T) {
 	w.now = time.Date(2029, 11, 23, 23, 59, 59, 0, time.UTC)
 	must(t, w.Writable(ctx))
 	w.now = w.now.Add(time.Second)
-	wantKind(t, "after its end", w.Writable(ctx), havre.PermitDenied, "read-only: national-base data lie on azure-france (store), and the derogation d-0001 ended on 2029-11-23 (1 day ago)")
+	wantKind(t, "after its end", w.Writable(ctx), havre.PermitDenied, "read-only: national-base data lie on azure-france (store), and the derogation dg-0001 ended on 2029-11-23 (1 day ago)")
 	must(t, w.Readable(ctx))
 	if s, err := w.Standing(ctx); err != nil || s.State != ReadOnly {
 		t.Errorf("standing %+v, %v", s, err)

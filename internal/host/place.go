@@ -48,7 +48,7 @@ type Placement struct {
 // criteria do not hold.
 type Derogation struct {
 	Head
-	ID        string          `json:"id"` // "d-0001"
+	ID        string          `json:"id"` // "dg-0001"
 	Host      string          `json:"host"`
 	Data      placement.Class `json:"data"`
 	Authority string          `json:"authority"` // who granted it
@@ -124,7 +124,7 @@ func (o *Office) Derogate(ctx context.Context, d Derogation, by havre.Personal[s
 	if err != nil {
 		return Derogation{}, err
 	}
-	d.Head, d.ID = head, fmt.Sprintf("d-%04d", head.Number)
+	d.Head, d.ID = head, fmt.Sprintf("dg-%04d", head.Number)
 	for _, need := range []struct{ name, value string }{{"host", d.Host}, {"authority", d.Authority}, {"reference", d.Reference}, {"reasons", d.Reasons}} {
 		if strings.TrimSpace(need.value) == "" || len(need.value) > 4000 {
 			return Derogation{}, havre.E(op, havre.Invalid, "a derogation needs its "+need.name+", in at most 4000 characters")
@@ -249,9 +249,6 @@ func (d Derogation) ClockOf(at time.Time) Clock {
 	}
 	return c
 }
-
-// String is "d-0001, 312 days left".
-func (d Derogation) String() string { return d.ID + " until " + d.Until.String() }
 
 func plural(n int, one, many string) string {
 	if n == 1 || n == -1 {

@@ -21,6 +21,7 @@ type Facts struct {
 	Derogations []host.Derogation
 	Store       Store
 	Custodians  []Custodian
+	Accepted    bool // the configuration accepts a key in the same place as the store: a trial on one machine
 	Log         Log
 	Keeper      string         // name of the trusted keeper, "" if there is none yet
 	Holders     int            // data holders registered

@@ -28,7 +28,7 @@ func (r *Report) signals(f Facts) {
 	}
 	r.keySignal(f)
 	for _, p := range f.Probes {
-		if !p.OK {
+		if !p.OK && p.ID != "keys-apart" && p.ID != "log-verified" { // those have their own signals
 			r.say(Red, words.Say("Probe %s: %s", "Sonde %s : %s", p.ID, p.Found))
 		}
 	}
@@ -89,6 +89,9 @@ func (r *Report) placementSignal(f Facts, role host.Role) {
 func (r *Report) keySignal(f Facts) {
 	apart := len(f.Custodians) > 0 && !slices.ContainsFunc(f.Custodians, func(c Custodian) bool { return c.Where != Apart })
 	switch {
+	case keysWithStore(f) && f.Accepted:
+		r.say(Red, words.Say("A key lies in the same place as the store: whoever gets the one gets the other. The configuration accepts it: good for a trial on one machine, for nothing else", "Une clé se trouve au même endroit que le stockage : qui obtient l'un obtient l'autre. La configuration l'accepte : bon pour un essai sur une machine, pour rien d'autre"),
+			words.Say("give the key to another custodian: havre key rotate", "confier la clé à un autre gardien : havre key rotate"))
 	case keysWithStore(f):
 		r.say(Red, words.Say("A key lies in the same place as the store: whoever gets the one gets the other", "Une clé se trouve au même endroit que le stockage : qui obtient l'un obtient l'autre"),
 			words.Say("give the key to another custodian: havre key rotate", "confier la clé à un autre gardien : havre key rotate"))
