@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"hub":       {"havre", "ground"},
 	"synth":     {"havre", "ground"},
 	"host":      {"havre", "ground"},
+	"move":      {"havre", "ground"},
 	"chart":     {"havre"},
 	"config":    {"havre", "ground"},
 	"realinput": {},

@@ -23,12 +23,13 @@ type Keys struct {
 	Receipts []sign.PublicKey `json:"receipts"`
 	Permits  []sign.PublicKey `json:"permits"`
 	Releases []sign.PublicKey `json:"releases"`
+	Moves    []sign.PublicKey `json:"moves,omitempty"` // absent in files of before there were moves
 }
 
 // OneKey gives the keys of a hub that signs everything with one key.
 func OneKey(hub, origin string, k sign.PublicKey) Keys {
 	one := []sign.PublicKey{k}
-	return Keys{Version: 1, Hub: hub, Origin: origin, Log: one, Receipts: one, Permits: one, Releases: one}
+	return Keys{Version: 1, Hub: hub, Origin: origin, Log: one, Receipts: one, Permits: one, Releases: one, Moves: one}
 }
 
 // ParseKeys reads keys.json: canonical JSON and a newline.

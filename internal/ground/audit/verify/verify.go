@@ -7,6 +7,7 @@
 //	receipts/NAME.json      receipts, as holders got them
 //	permits/NAME.json       signed permits
 //	releases/ID/record.json signed release records, each with the files that left
+//	moves/ID.json           signed reports of moves to another store, and of drills
 package verify
 
 import (
@@ -32,6 +33,7 @@ const (
 	ReceiptsDir = "receipts"
 	PermitsDir  = "permits"
 	ReleasesDir = "releases"
+	MovesDir    = "moves"
 	RecordName  = "record.json"
 )
 
@@ -124,6 +126,7 @@ func Files(ctx context.Context, fsys fs.FS, keys Keys, p havre.Progress) (*Repor
 	v.documents(ReceiptsDir, v.receipt)
 	v.documents(PermitsDir, v.permit)
 	v.releases()
+	v.documents(MovesDir, func(b []byte) (string, error) { return v.move(ctx, b) })
 	v.notes()
 	v.rep.OK = v.rep.Failed == 0
 	return v.rep, v.rep.Err()
@@ -283,6 +286,7 @@ func (v *folder) notes() {
 	}
 	for _, x := range []struct{ action, of string }{
 		{envelope.ReceivedAction, "deliveries"}, {record.DecidedAction, "permits"}, {record.ApprovedAction, "releases"},
+		{record.KindMove + "." + record.StepFinished, "finished moves"}, {record.KindDrill + "." + record.StepFinished, "finished drills"},
 	} {
 		if n := v.rep.Log.Actions[x.action]; n != v.shown[x.action] {
 			v.rep.Notes = append(v.rep.Notes, fmt.Sprintf("the log tells of %d %s; this folder proves %d", n, x.of, v.shown[x.action]))
