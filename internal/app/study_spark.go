@@ -48,16 +48,13 @@ func (h *Hub) choose(ctx context.Context, on On, run string, d *study.Definition
 		return &running{Runner: pool.Pool{}, facts: func() map[string]string { return map[string]string{"runner": "pool"} },
 			close: func(context.Context) error { return nil }}, nil
 	}
-	enrolled, err := h.Workers()
+	r, err := h.request(on, run, d, p)
 	if err != nil {
 		return nil, err
 	}
-	r := worker.Request{Hub: h.Config.Name, Run: run, Program: on.Program, Definition: d, Build: analysis.Build, Vocabulary: p.snap,
-		View: p.view, Snapshot: p.snap, Store: h.Store, Signer: h.home.signer, Now: havre.SystemNow, Alive: p.alive}
 	var keys []string
-	for _, e := range enrolled {
-		r.Workers = append(r.Workers, e.Enrolled)
-		keys = append(keys, e.Name+"="+e.Key.ID())
+	for _, w := range r.Workers {
+		keys = append(keys, w.Name+"="+w.Key.ID())
 	}
 	// What the plan gives away is on the log before it is given.
 	_, err = h.Log.Record(ctx, audit.Event{Action: "plan.given", Subject: run, Facts: map[string]string{
@@ -84,8 +81,24 @@ func (h *Hub) choose(ctx context.Context, on On, run string, d *study.Definition
 		},
 		close: func(ctx context.Context) error {
 			// No worker may read on when the run is over, and the keys go with the plan.
-			return errors.Join(plan.Stop(ctx, "the run has ended"), sparked.Close(), plan.Close(ctx))
+			return errors.Join(plan.Stop(ctx), sparked.Close(), plan.Close(ctx))
 		}}, nil
+}
+
+// request is what the plan of a run is made of.
+func (h *Hub) request(on On, run string, d *study.Definition, p *allowedRun) (worker.Request, error) {
+	enrolled, err := h.enrolled()
+	return worker.Request{Hub: h.Config.Name, Run: run, Program: on.Program, Definition: d, Build: analysis.Build, Vocabulary: p.snap,
+		View: p.view, Snapshot: p.snap, Store: h.Store, Signer: h.home.signer, Workers: enrolled, Now: havre.SystemNow, Alive: p.alive}, err
+}
+
+func (h *Hub) enrolled() ([]worker.Enrolled, error) {
+	all, err := h.Workers()
+	var out []worker.Enrolled
+	for _, e := range all {
+		out = append(out, e.Enrolled)
+	}
+	return out, err
 }
 
 // allowedRun is what a run may read, and what it hangs on.
@@ -166,13 +179,9 @@ func (c RunnerCheck) Problems() []string {
 // CheckRunner starts Spark and asks a worker on each of its executors who it
 // is, what it can read, which version it has and what time it is.
 func (h *Hub) CheckRunner(ctx context.Context, o spark.Options) (out RunnerCheck, err error) {
-	enrolled, err := h.Workers()
+	all, err := h.enrolled()
 	if err != nil {
 		return RunnerCheck{}, err
-	}
-	var all []worker.Enrolled
-	for _, e := range enrolled {
-		all = append(all, e.Enrolled)
 	}
 	probe, err := worker.NewProbe(ctx, h.Store, h.home.signer, all)
 	if err != nil {

@@ -33,6 +33,7 @@ type Server struct {
 	account  string
 	settings url.Values
 	env      map[string]string
+	command  func(port string) *exec.Cmd
 	process  *process
 }
 
@@ -119,9 +120,23 @@ func (s *Server) Getenv(name string) string { return s.env[name] }
 // Stop ends the server.
 func (s *Server) Stop() { s.process.stop() }
 
+// Restart runs the server again where it was, after Stop, with what it held on
+// disk. It fails if another process has taken its port.
+func (s *Server) Restart(ctx context.Context) error {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil {
+		return err
+	}
+	if s.process, err = run(s.command(u.Port())); err != nil {
+		return err
+	}
+	return s.process.answers(ctx, s.Endpoint)
+}
+
 // start runs the server on a free port and waits until it answers. Between
 // finding a port and using it another process may take it, so it tries again.
 func (s *Server) start(ctx context.Context, command func(port string) *exec.Cmd) error {
+	s.command = command
 	var err error
 	for range 3 {
 		var port string

@@ -41,7 +41,7 @@ type Work interface {
 	// Check samples the answers of a finished round.
 	Check(ctx context.Context, t runner.Task) error
 	// Stop sees to it that no worker begins a bucket any more.
-	Stop(ctx context.Context, why string) error
+	Stop(ctx context.Context) error
 }
 
 var _ Work = (*worker.Plan)(nil)
@@ -92,7 +92,7 @@ func (r *Runner) Run(ctx context.Context, t runner.Task) error {
 	}
 	over, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	if serr := r.Work.Stop(over, err.Error()); serr != nil {
+	if serr := r.Work.Stop(over); serr != nil {
 		err = errors.Join(err, serr)
 	}
 	return err

@@ -70,7 +70,7 @@ func (a *asked) Line(bucket int) string                       { return strconv.I
 func (a *asked) Weight(bucket int) int64                      { return int64(-bucket) }
 func (a *asked) Watch(ctx context.Context) error              { <-ctx.Done(); return ctx.Err() }
 func (a *asked) Check(_ context.Context, _ runner.Task) error { return nil }
-func (a *asked) Stop(_ context.Context, _ string) error {
+func (a *asked) Stop(_ context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stopped = true

@@ -32,7 +32,6 @@ type lease struct {
 	Plan   string    `json:"plan"`
 	Serial int64     `json:"serial"`
 	Until  time.Time `json:"until"`
-	Why    string    `json:"why,omitempty"` // it ended
 }
 
 func leaseName(plan string, serial int64) string {
@@ -52,9 +51,9 @@ type lessor struct {
 	over   bool
 }
 
-// renew writes the next lease, or the last one if why is not empty. After the
+// renew writes the next lease, or, if it is not live, the last one. After the
 // last, none is written any more.
-func (l *lessor) renew(ctx context.Context, why string) error {
+func (l *lessor) renew(ctx context.Context, live bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
@@ -62,7 +61,7 @@ func (l *lessor) renew(ctx context.Context, why string) error {
 	}
 	now := l.now().UTC().Truncate(time.Second)
 	l.serial++
-	sealed, err := pack(leaseType, lease{From: now, Live: why == "", Plan: l.plan, Serial: l.serial, Until: now.Add(leaseLife), Why: why},
+	sealed, err := pack(leaseType, lease{From: now, Live: live, Plan: l.plan, Serial: l.serial, Until: now.Add(leaseLife)},
 		nil, l.signer, l.to...)
 	if err != nil {
 		return err
@@ -70,7 +69,7 @@ func (l *lessor) renew(ctx context.Context, why string) error {
 	if err := blob.PutSame(ctx, l.store, leaseName(l.plan, l.serial), sealed); err != nil {
 		return err
 	}
-	l.over = why != ""
+	l.over = !live
 	if l.serial > 2 { // workers may be reading the one before
 		return l.store.Delete(ctx, leaseName(l.plan, l.serial-2))
 	}
@@ -106,7 +105,7 @@ func (t *tenant) live(ctx context.Context) error {
 		case err != nil && havre.KindOf(err) != havre.NotFound:
 			return err
 		case err == nil && !l.Live:
-			return havre.E("worker.lease", havre.PermitDenied, "the hub has ended this run: "+l.Why).WithHint("ask the hub")
+			return havre.E("worker.lease", havre.PermitDenied, "the hub has ended this run").WithHint("its log says why")
 		case err == nil && l.From.After(now.Add(clockSlack)):
 			return havre.E("worker.lease", havre.Clock, fmt.Sprintf("this machine's clock is %s behind the hub's", l.From.Sub(now).Round(time.Second))).
 				WithHint("set the clocks of hub and workers by one time service")

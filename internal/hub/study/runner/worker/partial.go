@@ -46,7 +46,7 @@ func openPartial(line string, k *seal.Key, workers ...sign.PublicKey) (partialHe
 		return bad("is no partial result", nil)
 	}
 	sealed, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil {
+	if err != nil || strings.ContainsAny(text, "\r\n") { // the decoder passes over ends of lines
 		return bad("is no partial result", err)
 	}
 	var h partialHead

@@ -116,7 +116,7 @@ func Prepare(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	p.lessor = &lessor{store: r.Store, signer: r.Signer, to: p.to, plan: p.id, now: r.Now}
-	return p, p.lessor.renew(ctx, "")
+	return p, p.lessor.renew(ctx, true)
 }
 
 // body gives what workers need of the study, and the tables that it opens.
@@ -318,13 +318,13 @@ func (p *Plan) Watch(ctx context.Context) error {
 	renewed := time.Now()
 	for {
 		if err := p.r.Alive(ctx); err != nil && ctx.Err() == nil {
-			if lerr := p.lessor.renew(ctx, err.Error()); lerr != nil {
+			if lerr := p.lessor.renew(ctx, false); lerr != nil {
 				return lerr // the lease runs out by itself
 			}
 			return err
 		}
 		if time.Since(renewed) >= leaseEvery {
-			if err := p.lessor.renew(ctx, ""); err != nil && ctx.Err() == nil {
+			if err := p.lessor.renew(ctx, true); err != nil && ctx.Err() == nil {
 				return err
 			}
 			renewed = time.Now()
@@ -338,7 +338,7 @@ func (p *Plan) Watch(ctx context.Context) error {
 }
 
 // Stop ends the lease: no worker begins another read.
-func (p *Plan) Stop(ctx context.Context, why string) error { return p.lessor.renew(ctx, why) }
+func (p *Plan) Stop(ctx context.Context) error { return p.lessor.renew(ctx, false) }
 
 // Close removes the plan from the store, and with it the keys of its segments.
 func (p *Plan) Close(ctx context.Context) error { return Clear(ctx, p.r.Store) }

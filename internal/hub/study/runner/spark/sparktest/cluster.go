@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -53,6 +54,9 @@ type Cluster struct {
 	all    []*daemon
 }
 
+// brief are options of Java for programs that live for seconds.
+const brief = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+
 // Start starts a master and workers in a folder and stops them with the test.
 func Start(t testing.TB, workers int) *Cluster {
 	t.Helper()
@@ -61,7 +65,7 @@ func Start(t testing.TB, workers int) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{Home: home, Folder: t.TempDir()}
-	c.env = append(os.Environ(), "SPARK_HOME="+home, "PYTHONPATH="+filepath.Dir(home), "SPARK_LOCAL_IP=127.0.0.1", "SPARK_DAEMON_MEMORY=256m",
+	c.env = append(os.Environ(), "SPARK_HOME="+home, "PYTHONPATH="+filepath.Dir(home), "SPARK_LOCAL_IP=127.0.0.1", "SPARK_DAEMON_MEMORY=256m", "SPARK_DAEMON_JAVA_OPTS="+brief,
 		"SPARK_LOCAL_DIRS="+c.dir(t, "local"), "SPARK_LOG_DIR="+c.dir(t, "log"), "PYSPARK_PYTHON=python3")
 	t.Cleanup(c.stop)
 	ports := make([]string, workers+2)
@@ -98,7 +102,7 @@ func (c *Cluster) Setenv(t testing.TB) {
 // Conf are settings that fit a small machine, with an event log in Folder.
 func (c *Cluster) Conf(t testing.TB) map[string]string {
 	return map[string]string{"spark.driver.memory": "512m", "spark.executor.memory": "512m", "spark.eventLog.enabled": "true",
-		"spark.eventLog.dir": "file:" + c.dir(t, "events"), "spark.python.worker.faulthandler.enabled": "false"}
+		"spark.eventLog.dir": "file:" + c.dir(t, "events"), "spark.driver.extraJavaOptions": brief, "spark.executor.extraJavaOptions": brief}
 }
 
 func (c *Cluster) dir(t testing.TB, parts ...string) string {
@@ -183,6 +187,17 @@ func freePort() (string, error) {
 	}
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	return port, errors.Join(err, l.Close())
+}
+
+// Executors lists the processes of the cluster's executors.
+func (c *Cluster) Executors() (pids []int) {
+	for _, pid := range Processes("CoarseGrainedExecutorBackend") {
+		cwd, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
+		if err == nil && strings.HasPrefix(cwd, c.Folder) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // Processes lists the processes of this machine whose command line has all of
