@@ -71,6 +71,13 @@ func (h *Hub) whileWritable(ctx context.Context, do func(context.Context) error)
 	if err := h.Host.Writable(ctx); err != nil {
 		return err
 	}
+	return h.untilSuspended(ctx, do)
+}
+
+// untilSuspended does something and stops it within seconds when the hub is
+// suspended meanwhile; the error then tells the order. Reads of a run ask for
+// themselves; this also ends what computes between two reads, or elsewhere.
+func (h *Hub) untilSuspended(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {

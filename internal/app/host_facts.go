@@ -11,6 +11,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/ground/audit/tlog"
 	"github.com/havre-hub/havre/internal/ground/blob"
+	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
 	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
@@ -135,6 +136,9 @@ func (b *Beside) look(ctx context.Context, full bool, s *posture.Store) map[stri
 		// object whose number is a power-of-two step away from the last.
 		if n := s.Objects; len(chosen) < samples && (n < samples/2 || n&(n-1) == 0) {
 			chosen = append(chosen, info.Name)
+		}
+		if strings.HasSuffix(info.Name, "/"+envelope.ManifestName) {
+			s.Clear++
 		}
 		s.Objects++
 		s.Bytes += info.Size

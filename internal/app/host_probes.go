@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
 	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
@@ -54,7 +55,7 @@ func probeHeads(heads map[string][]byte) posture.Probe {
 		switch {
 		case bytes.HasPrefix(h, []byte(ageHead)):
 			sealed++
-		case strings.HasSuffix(name, "/manifest.json") && bytes.HasPrefix(h, []byte("{")):
+		case strings.HasSuffix(name, "/"+envelope.ManifestName) && bytes.HasPrefix(h, []byte("{")):
 			manifests++
 		default:
 			clear++
@@ -67,22 +68,23 @@ func probeHeads(heads map[string][]byte) posture.Probe {
 // probeRecipients: what is sealed is sealed to a hybrid post-quantum
 // recipient, and so are the wraps of the key ring.
 func probeRecipients(heads map[string][]byte, custodians []posture.Custodian) posture.Probe {
-	sealed, classic, wraps := 0, 0, 0
+	sealed, hybrid, wraps := 0, 0, 0
 	for _, h := range heads {
 		if !bytes.HasPrefix(h, []byte(ageHead)) {
 			continue
 		}
-		if sealed++; !bytes.HasPrefix(h, []byte(pqHead)) {
-			classic++
+		if sealed++; bytes.HasPrefix(h, []byte(pqHead)) {
+			hybrid++
 		}
 	}
 	for _, c := range custodians {
-		if !c.PostQuantum {
+		if c.PostQuantum {
 			wraps++
 		}
 	}
-	return posture.Probe{ID: probePQ, OK: classic == 0 && wraps == 0, Found: words.Say("of %d sealed objects read, %d lack a hybrid post-quantum recipient; %d of %d custodians wrap without one",
-		"sur %d objets scellés lus, %d sans destinataire hybride post-quantique ; %d gardiens sur %d enveloppent sans", sealed, classic, wraps, len(custodians))}
+	return posture.Probe{ID: probePQ, OK: hybrid == sealed && wraps == len(custodians),
+		Found: words.Say("%d of %d sealed objects read, and the wraps of %d of %d custodians, are sealed to a hybrid post-quantum recipient",
+			"%d objets scellés lus sur %d, et les enveloppes de %d gardiens sur %d, le sont pour un destinataire hybride post-quantique", hybrid, sealed, wraps, len(custodians))}
 }
 
 func probeOfLog(l posture.Log) posture.Probe {
@@ -97,14 +99,14 @@ func probeOfLog(l posture.Log) posture.Probe {
 }
 
 func probeOfKeys(f posture.Facts) posture.Probe {
-	beside := 0
+	apart := 0
 	for _, c := range f.Custodians {
-		if c.Where != posture.Apart {
-			beside++
+		if c.Where == posture.Apart {
+			apart++
 		}
 	}
-	return posture.Probe{ID: probeKeys, OK: beside == 0 && len(f.Custodians) > 0,
-		Found: words.Say("%d of %d custodians are not shown to be apart from the store", "%d gardiens sur %d ne sont pas à part du stockage, ou on ne peut le montrer", beside, len(f.Custodians))}
+	return posture.Probe{ID: probeKeys, OK: apart == len(f.Custodians) && apart > 0,
+		Found: words.Say("the keys of %d of %d custodians are apart from the store", "les clés de %d gardiens sur %d sont à part du stockage", apart, len(f.Custodians))}
 }
 
 // probeCheckers: no permit in force lets a result leave on nobody's word.

@@ -59,7 +59,12 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 		return release.Status{}, err
 	}
 	kept := checkpoints{h.Store, key}
-	outputs, where, err := h.outputs(ctx, d, run, allowed, kept, on, progress)
+	var outputs []study.Output
+	var where map[string]string
+	err = h.untilSuspended(ctx, func(ctx context.Context) (err error) {
+		outputs, where, err = h.outputs(ctx, d, run, allowed, kept, on, progress)
+		return err
+	})
 	maps.Copy(event.Facts, where)
 	if err != nil {
 		event.Action = "study.failed"

@@ -27,6 +27,9 @@ func withHub(ctx context.Context, dir string, do func(*app.Hub) error) (err erro
 			err = cerr
 		}
 	}()
+	if notice := h.Notice(ctx); notice != "" { // everybody is told, also with -q
+		fmt.Fprintln(os.Stderr, "havre: warning: "+notice)
+	}
 	return do(h)
 }
 

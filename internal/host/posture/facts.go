@@ -42,6 +42,7 @@ type Store struct {
 	First   time.Time `json:"first,omitzero"`
 	Last    time.Time `json:"last,omitzero"`
 	Names   []string  `json:"names"` // a few, as the host sees them
+	Clear   int64     `json:"clear"` // signed manifests of deliveries among the objects: in clear, without any row
 	Failed  string    `json:"failed,omitempty"`
 }
 

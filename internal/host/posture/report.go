@@ -137,23 +137,22 @@ func keysWithStore(f Facts) bool {
 }
 
 func headline(f Facts) words.Phrase {
-	sealed := words.Say("It holds %s sealed objects (%s) and no key: it can read nothing.", "Il détient %s objets scellés (%s) et aucune clé : il ne peut rien lire.", Count(f.Store.Objects), Size(f.Store.Bytes))
+	sealed := words.Say("Its host holds %s sealed objects (%s) and no key: it can read no record.", "L'hébergeur détient %s objets scellés (%s) et aucune clé : il ne peut lire aucun dossier.", Count(f.Store.Objects-f.Store.Clear), Size(f.Store.Bytes))
 	if keysWithStore(f) {
-		sealed = words.Say("It holds %s sealed objects (%s), and a key to them lies in the same place: it can read everything.",
-			"Il détient %s objets scellés (%s), et une clé se trouve au même endroit : il peut tout lire.", Count(f.Store.Objects), Size(f.Store.Bytes))
+		sealed = words.Say("Its host holds %s sealed objects (%s), and a key to them lies in the same place: it can read everything.",
+			"L'hébergeur détient %s objets scellés (%s), et une clé se trouve au même endroit : il peut tout lire.", Count(f.Store.Objects), Size(f.Store.Bytes))
 	}
-	s := stand(f, host.Store)
-	if s == nil {
-		return words.Say("Where this hub's store stands is not on record. %s", "L'endroit où se trouve le stockage de ce hub n'est pas enregistré. %s", sealed)
+	where, s := words.Say("Where its store stands is not on record.", "L'endroit où se trouve son stockage n'est pas enregistré."), stand(f, host.Store)
+	if s != nil {
+		where = words.Say("The store stands on %s.", "Le stockage se trouve chez %s.", s.Host.Title)
 	}
-	where := words.Say("The store stands on %s.", "Le stockage se trouve chez %s.", s.Host.Title)
 	switch {
 	case f.Standing.State == host.Suspended:
 		return words.Say("The hub is suspended by order of %s: nothing is read or written. %s %s", "Le hub est suspendu sur ordre de %s : rien n'est lu ni écrit. %s %s", f.Standing.Order.Authority, where, sealed)
 	case f.Standing.State == host.ReadOnly:
 		return words.Say("The hub is read-only: it may not stay where it stands. %s %s", "Le hub est en lecture seule : il ne peut rester où il est. %s %s", where, sealed)
-	case s.By != host.ByCriteria:
-		return words.Say("%s %s It is there by derogation %s of %s, for %s more.", "%s %s Il y est par la dérogation %s de %s, pour encore %s.",
+	case s != nil && s.By != host.ByCriteria:
+		return words.Say("%s %s The hub is there by derogation %s of %s, for %s more.", "%s %s Le hub y est par la dérogation %s de %s, pour encore %s.",
 			where, sealed, s.Derogation.ID, s.Derogation.Authority, days(s.Derogation.Until.Days(f.At)))
 	}
 	return words.Say("%s %s", "%s %s", where, sealed)
@@ -261,13 +260,23 @@ func storeOrder(f Facts, l descriptor.Layer, o *Order) {
 		if !f.Store.Whole {
 			more = words.Say("at least ", "au moins ")
 		}
-		o.Obtains = words.Say("%s%s objects of ciphertext (%s), their names (hashes), sizes and times; no content", "%s%s objets chiffrés (%s), leurs noms (des empreintes), tailles et dates ; aucun contenu", more, Count(f.Store.Objects), Size(f.Store.Bytes))
+		o.Obtains = words.Say("%s%s sealed objects (%s): their names, sizes and times, and no record of anybody", "%s%s objets scellés (%s) : leurs noms, tailles et dates, et aucun dossier de personne", more, Count(f.Store.Objects-f.Store.Clear), Size(f.Store.Bytes))
+		if n := f.Store.Clear; n > 0 {
+			o.Obtains = words.Say("%s; %s in clear: who delivered, when, how many rows", "%s ; %s en clair : qui a livré, quand, combien de lignes", o.Obtains, manifests(n))
+		}
 		if keysWithStore(f) {
 			o.Keys = words.Say("THE KEY: it lies in the same place", "LA CLÉ : elle est au même endroit")
 			o.Obtains = words.Say("everything in clear: %s objects (%s) and the key that opens them", "tout en clair : %s objets (%s) et la clé qui les ouvre", Count(f.Store.Objects), Size(f.Store.Bytes))
 			o.Level = Red
 		}
 	}
+}
+
+func manifests(n int64) words.Phrase {
+	if n == 1 {
+		return words.Say("1 delivery note", "1 bordereau de livraison")
+	}
+	return words.Say("%s delivery notes", "%s bordereaux de livraison", Count(n))
 }
 
 func computeOrder(l descriptor.Layer, own bool, o *Order) {
@@ -337,7 +346,7 @@ func dependencies(f Facts) []Dependency {
 		}
 		level := Green
 		if foreign(found) {
-			level = Red
+			level = Amber
 		}
 		return strings.Join(found, ", "), level
 	}

@@ -26,6 +26,7 @@ func (r *Report) signals(f Facts) {
 	for _, role := range host.Roles {
 		r.placementSignal(f, role)
 	}
+	r.mismatch(f)
 	r.keySignal(f)
 	for _, p := range f.Probes {
 		if !p.OK && p.ID != "keys-apart" && p.ID != "log-verified" { // those have their own signals
@@ -53,15 +54,14 @@ func (r *Report) signals(f Facts) {
 }
 
 func (r *Report) placementSignal(f Facts, role host.Role) {
-	names := map[host.Role]words.Phrase{host.Store: words.Say("the store", "le stockage"), host.Compute: words.Say("the hub's machine", "la machine du hub")}
-	what := names[role]
+	what := map[host.Role]words.Phrase{host.Store: words.Say("Store", "Stockage"), host.Compute: words.Say("The hub's machine", "Machine du hub")}[role]
 	s := stand(f, role)
 	if s == nil {
 		level := Amber
 		if role == host.Store {
 			level = Red
 		}
-		r.say(level, words.Say("No host is on record for %s", "Aucun hébergeur n'est enregistré pour %s", what), words.Say("havre host set --for %s", "havre host set --for %s", role))
+		r.say(level, words.Say("%s: no host is on record", "%s : aucun hébergeur enregistré", what), words.Say("havre host set --for %s", "havre host set --for %s", role))
 		return
 	}
 	data := map[string]words.Phrase{"national-base": words.Say("health data paired with the national base", "données de santé appariées à la base nationale"),
@@ -72,7 +72,7 @@ func (r *Report) placementSignal(f Facts, role host.Role) {
 	case s.By == host.ByCriteria:
 		r.say(Amber, words.Say("%s: %s is not immune to extra-EU law; allowed for %s", "%s : %s n'est pas immunisé contre le droit extra-européen ; permis pour %s", what, s.Host.Title, data))
 	case s.By == "":
-		r.say(Red, words.Say("%s may not stay on %s with %s: %s", "%s ne peut rester chez %s avec des %s : %s", what, s.Host.Title, data, words.Phrase{EN: s.Verdict.Why(words.EN), FR: s.Verdict.Why(words.FR)}),
+		r.say(Red, words.Say("%s: %s may not hold %s any more: %s", "%s : %s ne peut plus porter de %s : %s", what, s.Host.Title, data, words.Phrase{EN: s.Verdict.Why(words.EN), FR: s.Verdict.Why(words.FR)}),
 			words.Say("the hub is read-only; leave: havre move", "le hub est en lecture seule ; partir : havre move"))
 	default:
 		c := s.Derogation.ClockOf(f.At)
@@ -83,6 +83,19 @@ func (r *Report) placementSignal(f Facts, role host.Role) {
 		r.say(level, words.Say("%s: %s is not immune to extra-EU law; there by derogation %s of %s (%s), %s left", "%s : %s n'est pas immunisé contre le droit extra-européen ; présent par dérogation %s de %s (%s), encore %s",
 			what, s.Host.Title, s.By, s.Derogation.Authority, s.Derogation.Reference, days(c.Days)),
 			words.Say("give notice by %s; read-only from %s", "préavis avant le %s ; lecture seule à partir du %s", c.NoticeBy, c.ReadOnly))
+	}
+}
+
+// mismatch notices a record that cannot be right: the host's stores are reached
+// in another way than the hub's.
+func (r *Report) mismatch(f Facts) {
+	s := stand(f, host.Store)
+	if s == nil || s.Host.Endpoint.URL == "" || s.Host.Layers.IaaS.Own {
+		return
+	}
+	if kind, _, _ := strings.Cut(s.Host.Endpoint.URL, ":"); kind != f.Store.Kind {
+		r.say(Amber, words.Say("The record says %s, whose stores are %s:, and the hub's store is %s: is the record right?", "L'enregistrement dit %s, dont les stockages sont %s:, et celui du hub est %s : est-il juste ?", s.Host.Title, kind, f.Store.Place),
+			words.Say("havre host set --for store", "havre host set --for store"))
 	}
 }
 
