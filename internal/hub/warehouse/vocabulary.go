@@ -36,6 +36,32 @@ func (s *Snapshot) Mapped(ctx context.Context, targets []int64) ([]int64, error)
 	return ascending(ids), err
 }
 
+// Ancestry gives the concept_ancestor rows whose ancestor is among ancestors,
+// as two columns: many questions of Descendants in one read.
+func (s *Snapshot) Ancestry(ctx context.Context, ancestors []int64) (ancestor, descendant []int64, err error) {
+	err = s.lookUp(ctx, "concept_ancestor", ancestors, []string{"ancestor_concept_id", "descendant_concept_id"}, func(b arrow.RecordBatch) {
+		ancestor = append(ancestor, ints(b, "ancestor_concept_id")...)
+		descendant = append(descendant, ints(b, "descendant_concept_id")...)
+	})
+	return ancestor, descendant, err
+}
+
+// Validity gives, of the concepts of those ids that the vocabulary knows, the
+// ids, and whether each is valid.
+func (s *Snapshot) Validity(ctx context.Context, ids []int64) (known []int64, valid []bool, err error) {
+	seen := map[int64]bool{}
+	err = s.lookUp(ctx, "concept", ids, []string{"concept_id", "invalid_reason"}, func(b arrow.RecordBatch) {
+		reason := column(b, "invalid_reason").(*array.String)
+		for i, id := range ints(b, "concept_id") {
+			if !seen[id] { // the first delivery's row stands
+				seen[id] = true
+				known, valid = append(known, id), append(valid, reason.IsNull(i) || reason.Value(i) == "")
+			}
+		}
+	})
+	return known, valid, err
+}
+
 // Concepts is omop.Vocabulary's. Where several holders deliver a concept, the
 // first delivery's row stands.
 func (s *Snapshot) Concepts(ctx context.Context, ids []int64) ([]omop.Concept, error) {

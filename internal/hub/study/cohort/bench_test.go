@@ -3,95 +3,224 @@ package cohort
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"strings"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
-	"github.com/havre-hub/havre/internal/hub/study/studytest"
+	"github.com/havre-hub/havre/internal/hub/warehouse"
 )
 
-// benchWorld is one bucket: persons with a hundred events each over a thousand
-// concepts, in the two large tables.
-func benchWorld(persons int) map[string]studytest.Table {
-	r := rand.New(rand.NewPCG(1, 2))
-	period, concept, ancestor, relation := newBuilder(), newBuilder(), newBuilder(), newBuilder()
-	tables := map[string]studytest.Table{}
-	for id := range int64(1000) {
-		concept.int("concept_id", id, true)
-		concept.text("invalid_reason", "", false)
-		ancestor.int("ancestor_concept_id", id/10, true)
-		ancestor.int("descendant_concept_id", id, true)
+// cpu is the processor time this process has used: on a busy machine it says
+// more than the clock.
+func cpu(t testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
 	}
-	relation.int("concept_id_1", 0, true)
-	relation.int("concept_id_2", 0, true)
-	relation.text("relationship_id", "Is a", true)
-	for p := range persons {
-		period.int("person_id", int64(p), true)
-		period.day("observation_period_start_date", 15000, true)
-		period.day("observation_period_end_date", 18650, true)
-	}
-	for _, kind := range [][3]string{
-		{"condition_occurrence", "condition", "condition_"}, {"drug_exposure", "drug", "drug_exposure_"},
-	} {
-		b := newBuilder()
-		for i := range persons * 50 {
-			day := 15000 + r.IntN(3650)
-			b.int(kind[0]+"_id", int64(i), true)
-			b.int("person_id", r.Int64N(int64(persons)), true)
-			b.int(kind[1]+"_concept_id", int64(float64(1000)*r.Float64()*r.Float64()), true)
-			b.day(kind[2]+"start_date", day, true)
-			b.day(kind[2]+"end_date", day+r.IntN(30), r.IntN(2) == 0)
-		}
-		tables[kind[0]] = b.Table
-	}
-	tables["observation_period"], tables["concept"], tables["concept_ancestor"], tables["concept_relationship"] =
-		period.Table, concept.Table, ancestor.Table, relation.Table
-	return tables
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkEvaluate answers 1, 100 and 1,000 definitions in one pass over one
-// bucket of 20,000 persons and 2 million rows. rows/s counts the rows of the
-// bucket, whether or not a definition wants them.
-func BenchmarkEvaluate(b *testing.B) {
-	const persons = 20_000
-	tables := benchWorld(persons)
-	vocabulary := studytest.NewVocabulary(tables)
-	population := studytest.New(1, tables)
-	rows := tables["condition_occurrence"].Len() + tables["drug_exposure"].Len()
-	for _, n := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprintf("definitions=%d", n), func(b *testing.B) {
-			r := rand.New(rand.NewPCG(3, 4))
-			var definitions []*Definition
-			for range n {
-				d, err := Parse([]byte(benchDefinition(r)))
-				if err != nil {
+// runAll answers a plan over a snapshot and gives the number of rows.
+func runAll(t testing.TB, s *warehouse.Snapshot, p *Plan, attrition bool) int64 {
+	t.Helper()
+	var rows atomic.Int64
+	err := p.EvaluateAll(context.Background(), s, attrition, func(_ int, res *Result) error {
+		for i := range res.Cohorts {
+			rows.Add(int64(len(res.Cohorts[i].Person)))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows.Load()
+}
+
+func compileAll(t testing.TB, s *warehouse.Snapshot, d ...*Definition) *Plan {
+	t.Helper()
+	p, err := Compile(context.Background(), s, d, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// BenchmarkLibrary answers the whole library in one batch from a sealed
+// snapshot, concept sets, attrition and all, and runs the reference SQL of each
+// definition one after another in DuckDB, all in memory. ratio is how many
+// times longer the latter takes.
+func BenchmarkLibrary(b *testing.B) {
+	ids, definitions := library(b)
+	w := newDenseWorld(b, definitions, *densePersons)
+	for b.Loop() {
+		runtime.GC()
+		begin, busy := time.Now(), cpu(b)
+		s := w.open(b)
+		p := compileAll(b, s, definitions...)
+		compiled := time.Since(begin)
+		rows := runAll(b, s, p, true)
+		took, work := time.Since(begin), cpu(b)-busy
+		busy = cpu(b)
+		reference := w.reference(b, ids)
+		referenceWork := (cpu(b) - busy) * time.Duration(*denseEvery)
+		b.ReportMetric(float64(rows), "rows")
+		b.ReportMetric(float64(w.events), "events")
+		b.ReportMetric(compiled.Seconds(), "compile-s")
+		b.ReportMetric(took.Seconds(), "batch-s")
+		b.ReportMetric(work.Seconds(), "batch-cpu-s")
+		b.ReportMetric(reference.Seconds(), "reference-s")
+		b.ReportMetric(referenceWork.Seconds(), "reference-cpu-s")
+		b.ReportMetric(reference.Seconds()/took.Seconds(), "ratio")
+		b.ReportMetric(referenceWork.Seconds()/work.Seconds(), "cpu-ratio")
+		b.ReportMetric(took.Seconds()/float64(*densePersons)*1e6, "us/person")
+	}
+}
+
+// reference runs the reference SQL, and gives the time.
+func (w *denseWorld) reference(b testing.TB, ids []int) time.Duration {
+	b.Helper()
+	texts := referenceSQL(b)
+	w.prepareReference(b)
+	var took time.Duration
+	for i, id := range ids {
+		if i%*denseEvery != 0 {
+			continue
+		}
+		begin := time.Now()
+		if _, err := w.db.Exec(context.Background(), texts[id]); err != nil {
+			b.Fatalf("reference of %d: %v", id, err)
+		}
+		took += time.Since(begin)
+	}
+	return took * time.Duration(*denseEvery)
+}
+
+// BenchmarkSingle answers each definition alone: with the snapshot open and its
+// segments in the cache, and from cold. The figures are medians over the
+// library; ratio is over the reference SQL of the same definitions.
+func BenchmarkSingle(b *testing.B) {
+	ids, definitions := library(b)
+	w := newDenseWorld(b, definitions, *densePersons)
+	texts := referenceSQL(b)
+	w.prepareReference(b)
+	open := w.open(b)
+	median := func(d []float64) float64 { slices.Sort(d); return d[len(d)/2] }
+	for b.Loop() {
+		var warm, cold, reference, warmRatio, coldRatio []float64
+		for i, d := range definitions {
+			if i%*denseEvery != 0 {
+				continue
+			}
+			timed := func(f func()) float64 { t := time.Now(); f(); return time.Since(t).Seconds() }
+			one := func(s *warehouse.Snapshot) { runAll(b, s, compileAll(b, s, d), true) }
+			c := timed(func() { one(w.open(b)) })
+			one(open)
+			v := timed(func() { one(open) })
+			r := timed(func() {
+				if _, err := w.db.Exec(context.Background(), texts[ids[i]]); err != nil {
 					b.Fatal(err)
 				}
-				definitions = append(definitions, d)
-			}
-			plan, err := Compile(context.Background(), vocabulary, definitions, false)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
+			})
+			warm, cold, reference = append(warm, v), append(cold, c), append(reference, r)
+			warmRatio, coldRatio = append(warmRatio, r/v), append(coldRatio, r/c)
+		}
+		b.ReportMetric(median(warm)*1e3, "open-ms")
+		b.ReportMetric(median(cold)*1e3, "cold-ms")
+		b.ReportMetric(median(reference)*1e3, "reference-ms")
+		b.ReportMetric(median(warmRatio), "open-ratio")
+		b.ReportMetric(median(coldRatio), "cold-ratio")
+	}
+}
+
+// BenchmarkPersons shows that time is linear in persons.
+func BenchmarkPersons(b *testing.B) {
+	_, definitions := library(b)
+	for _, share := range []int{10, 2, 1} {
+		persons := *densePersons / share
+		b.Run(fmt.Sprintf("persons=%d", persons), func(b *testing.B) {
+			w := newDenseWorld(b, definitions, persons)
+			s := w.open(b)
+			p := compileAll(b, s, definitions...)
+			_ = w.db.Close()
 			for b.Loop() {
-				if _, err := plan.Evaluate(context.Background(), population, 0); err != nil {
-					b.Fatal(err)
-				}
+				runAll(b, s, p, true)
 			}
-			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/float64(persons)*1e6, "us/person")
 		})
 	}
 }
 
-func benchDefinition(r *rand.Rand) string {
-	kind := []string{"ConditionOccurrence", "DrugExposure"}[r.IntN(2)]
-	var items []string
-	for range 1 + r.IntN(3) {
-		items = append(items, fmt.Sprintf(`{"concept": {"CONCEPT_ID": %d}, "includeDescendants": true}`, r.IntN(100)))
+// BenchmarkCompile resolves the concept sets of the library and plans it, from a
+// sealed snapshot.
+func BenchmarkCompile(b *testing.B) {
+	_, definitions := library(b)
+	w := newDenseWorld(b, definitions, 50)
+	for b.Loop() {
+		compileAll(b, w.open(b), definitions...)
 	}
-	return fmt.Sprintf(`{"ConceptSets": [{"id": 0, "name": "", "expression": {"items": [%s]}}],
-		"PrimaryCriteria": {"CriteriaList": [{%q: {"CodesetId": 0, "First": %v}}], "ObservationWindow": {"PriorDays": 365, "PostDays": 0},
-		"PrimaryCriteriaLimit": {"Type": "All"}}, "EndStrategy": {"DateOffset": {"DateField": "EndDate", "Offset": 30}},
-		"CollapseSettings": {"CollapseType": "ERA", "EraPad": 30}}`, strings.Join(items, ","), kind, r.IntN(2) == 0)
+}
+
+// BenchmarkEvaluate answers the library over a population in memory: the
+// evaluator alone, on one processor.
+func BenchmarkEvaluate(b *testing.B) {
+	_, definitions := library(b)
+	w := newDenseWorld(b, definitions, *densePersons)
+	s := w.open(b)
+	p := compileAll(b, s, definitions...)
+	held := &heldRows{s: s}
+	if _, err := p.EvaluateAttrition(context.Background(), held, 0); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.EvaluateAttrition(context.Background(), held, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestDenseEqualsReference: over a generated population, every definition gives
+// the rows that its reference SQL gives in DuckDB.
+func TestDenseEqualsReference(t *testing.T) {
+	ids, definitions := library(t)
+	w := newDenseWorld(t, definitions, 300)
+	s := w.open(t)
+	p := compileAll(t, s, definitions...)
+	got := make([][]row, len(definitions))
+	for bucket := range s.Buckets() {
+		res, err := p.Evaluate(context.Background(), s, bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d, m := range res.Cohorts {
+			for i, at := range m.Person {
+				got[d] = append(got[d], row{res.People.ID[at], m.Start[i], m.End[i]})
+			}
+		}
+	}
+	texts := referenceSQL(t)
+	w.prepareReference(t)
+	filled := 0
+	for i, id := range ids {
+		if i%7 != 0 { // a part of them takes seconds
+			continue
+		}
+		if _, err := w.db.Exec(context.Background(), texts[id]); err != nil {
+			t.Fatal(err)
+		}
+		want := w.referenceRows(t, id)
+		slices.SortFunc(got[i], compareRows)
+		if !slices.Equal(got[i], want) {
+			t.Errorf("definition %d: %s", id, difference(got[i], want))
+		}
+		if len(want) > 0 {
+			filled++
+		}
+	}
+	if filled < 40 {
+		t.Errorf("only %d definitions found somebody", filled)
+	}
 }

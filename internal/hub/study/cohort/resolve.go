@@ -29,13 +29,9 @@ func resolve(ctx context.Context, v omop.Vocabulary, sets []circe.ConceptSet) ([
 	for _, p := range parts {
 		mentioned = append(append(mentioned, p.all.named...), p.all.below...)
 	}
-	known, err := v.Concepts(ctx, distinct(mentioned))
+	valid, err := validity(ctx, v, distinct(mentioned))
 	if err != nil {
 		return nil, err
-	}
-	valid := make(map[int64]bool, len(known)) // absent: not in the vocabulary
-	for _, c := range known {
-		valid[c.ID] = c.Invalid == ""
 	}
 	if err := mapTo(ctx, v, parts, valid); err != nil {
 		return nil, err
@@ -114,7 +110,7 @@ func descend(ctx context.Context, v omop.Vocabulary, parts []part) error {
 			}
 		}
 	}
-	found, err := ask(ctx, questions, v.Descendants)
+	found, err := descendants(ctx, v, questions)
 	if err != nil {
 		return err
 	}
@@ -142,6 +138,59 @@ func mapTo(ctx context.Context, v omop.Vocabulary, parts []part, valid map[int64
 		askers[i].maps = found[i]
 	}
 	return err
+}
+
+// bulk is what a vocabulary may have beside omop.Vocabulary: answers to many
+// questions in one read.
+type bulk interface {
+	// Ancestry gives the concept_ancestor rows whose ancestor is among
+	// ancestors, as two columns.
+	Ancestry(ctx context.Context, ancestors []int64) (ancestor, descendant []int64, err error)
+	// Validity gives, of the concepts that the vocabulary knows, the ids, and
+	// whether each is valid.
+	Validity(ctx context.Context, ids []int64) (known []int64, valid []bool, err error)
+}
+
+// validity says of each concept that the vocabulary knows whether it is valid.
+func validity(ctx context.Context, v omop.Vocabulary, ids []int64) (map[int64]bool, error) {
+	if b, ok := v.(bulk); ok {
+		known, valid, err := b.Validity(ctx, ids)
+		out := make(map[int64]bool, len(known))
+		for i, id := range known {
+			out[id] = valid[i]
+		}
+		return out, err
+	}
+	known, err := v.Concepts(ctx, ids)
+	out := make(map[int64]bool, len(known))
+	for _, c := range known {
+		out[c.ID] = c.Invalid == ""
+	}
+	return out, err
+}
+
+// descendants gives the descendants of each list of ancestors.
+func descendants(ctx context.Context, v omop.Vocabulary, questions [][]int64) ([][]int64, error) {
+	b, ok := v.(bulk)
+	if !ok {
+		return ask(ctx, questions, v.Descendants)
+	}
+	ancestor, descendant, err := b.Ancestry(ctx, distinct(slices.Concat(questions...)))
+	if err != nil {
+		return nil, err
+	}
+	below := map[int64][]int64{}
+	for i, a := range ancestor {
+		below[a] = append(below[a], descendant[i])
+	}
+	out := make([][]int64, len(questions))
+	for i, q := range questions {
+		for _, a := range q {
+			out[i] = append(out[i], below[a]...)
+		}
+		out[i] = distinct(out[i])
+	}
+	return out, nil
 }
 
 // ask puts questions to the vocabulary, several at a time.
