@@ -3,9 +3,9 @@
 // every row is either stored or rejected and kept with its reason, and good
 // rows are sorted into the buckets of their persons.
 //
-// It works in passes of bounded size, in memory only: parts -> stage tables
-// (linked, typed, judged) -> groups of buckets, sorted -> Parquet -> the
-// batch, which seals. docs/adr/0001-order-inside-a-segment.md has the order.
+// It works in passes of bounded size, in memory only: parts -> rows (linked,
+// typed, judged), packed bucket by bucket -> sorted -> Parquet -> the batch,
+// which seals. docs/adr/0001-order-inside-a-segment.md has the order.
 package ingest
 
 import (
@@ -14,11 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/havre-hub/havre/internal/ground/duck"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/havre"
@@ -34,7 +30,7 @@ type Input struct {
 	HolderID int                                  // the holder's small number, from 1
 	Batch    Batch
 	Now      havre.Now
-	Memory   int64          // bytes DuckDB may use; 0 = 1 GiB. Some 0.6 GiB come on top for a million persons.
+	Memory   int64          // bytes to plan with; 0 = 1 GiB. The links come on top.
 	Progress havre.Progress // nil shows nothing
 }
 
@@ -72,14 +68,8 @@ func Run(ctx context.Context, in Input) (Report, error) {
 	if in.Progress == nil {
 		in.Progress = havre.NoProgress
 	}
-	// A part on its way in takes some 100 MiB: its text, DuckDB's buffer of it, its rows.
-	workers := int(max(1, min(int64(runtime.GOMAXPROCS(0)), in.Memory/workerMemory)))
-	db, err := duck.Open(duck.Options{Memory: in.Memory, Threads: workers, Files: 2*workers + exportsAtOnce(workers)})
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { _ = db.Close() }()
-	r := &run{in: in, db: db, workers: workers, tables: map[string]*TableAccount{}}
+	r := &run{in: in, tables: map[string]*TableAccount{}}
+	r.workers = int(max(1, min(int64(runtime.GOMAXPROCS(0)), in.Memory/workerMemory)))
 	if err := r.all(ctx); err != nil {
 		return Report{}, err
 	}
@@ -93,15 +83,15 @@ func Run(ctx context.Context, in Input) (Report, error) {
 	return Report{Account: a}, nil
 }
 
-// workerMemory is how much of Input.Memory stands behind each part on its way in.
+// workerMemory is how much of Input.Memory stands behind each part on its way
+// in: its sealed bytes, its text of up to 64 MiB, and what reading it leaves.
 const workerMemory = 256 << 20
 
 // run is one Run under way.
 type run struct {
 	in      Input
-	db      *duck.Session
 	workers int
-	serial  atomic.Int64 // names session tables
+	pieces  pool
 	rows    havre.Counter
 
 	mu     sync.Mutex // guards tables
@@ -145,28 +135,11 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// table stages parts until a pass is full, writes its segments, and goes on.
-func (r *run) table(ctx context.Context, t omop.Table, parts []envelope.Part) error {
+// table reads parts until a pass is full, writes its segments, and goes on.
+func (r *run) table(ctx context.Context, t omop.Table, parts []envelope.Part) (err error) {
 	for len(parts) > 0 {
-		p := &pass{run: r, table: t}
-		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(r.workers)
-		for full := false; len(parts) > 0 && !full && gctx.Err() == nil; {
-			part := parts[0]
-			parts = parts[1:]
-			g.Go(func() error {
-				st, err := r.stage(gctx, t, part)
-				if st != nil {
-					p.add(st)
-				}
-				return err
-			})
-			var err error
-			if full, err = p.full(ctx); err != nil {
-				g.Go(func() error { return err })
-			}
-		}
-		if err := g.Wait(); err != nil {
+		p := r.newPass(t)
+		if parts, err = p.fill(ctx, parts); err != nil {
 			return err
 		}
 		if err := p.write(ctx); err != nil {
@@ -182,65 +155,6 @@ func (r *run) eachPart(ctx context.Context, parts []envelope.Part, do func(conte
 			return err
 		}
 	}
-	return nil
-}
-
-// unknownTable keeps all rows of a part whose table the CDM does not have.
-func (r *run) unknownTable(ctx context.Context, p envelope.Part) error {
-	return r.rejectAll(ctx, p, "'unknown_table'", p.Table, func(string) string { return "unknown_table" })
-}
-
-// malformed keeps lines that were no rows at the holder, by the reason that
-// the holder's reader gave them.
-func (r *run) malformed(ctx context.Context, p envelope.Part) error {
-	reason := "''"
-	if i := slices.Index(p.Columns, "reason"); i >= 0 {
-		reason = "coalesce(" + csvColumn(i) + ", '')"
-	}
-	return r.rejectAll(ctx, p, reason, p.Table, func(s string) string {
-		if s == "" {
-			s = "unreadable"
-		}
-		return "malformed:" + s
-	})
-}
-
-// rejectAll keeps every row of a part, whatever it holds, and counts it by the
-// value of the SQL expression.
-func (r *run) rejectAll(ctx context.Context, p envelope.Part, reason, table string, name func(string) string) error {
-	l := &layout{columns: p.Columns, types: slices.Repeat([]omop.Type{omop.Text}, len(p.Columns))}
-	csv, err := r.read(ctx, p, l.columns, l.types, nil, func(s scanned) { l.used = s.used })
-	if err != nil {
-		return err
-	}
-	defer csv.Release()
-	if p.Rows == 0 {
-		return nil
-	}
-	from := " FROM " + l.source(csv, exact)
-	rejected := map[string]int64{}
-	err = r.db.Query(ctx, func(row func(...any) error) error {
-		var why string
-		var n int64
-		if err := row(&why, &n); err != nil {
-			return havre.E("ingest", havre.Internal, "counts could not be read").Wrap(err)
-		}
-		rejected[name(why)] += n
-		return nil
-	}, "SELECT "+reason+", count(*)"+from+" GROUP BY ALL")
-	if err != nil {
-		return partError(p, err)
-	}
-	columns := []string{reason + ` AS reason_`, duck.Quote(table) + ` AS table_`, duck.Quote(p.Name) + " AS part_", "row_number() OVER () AS row_"}
-	for i, c := range p.Columns {
-		if c != "tid" {
-			columns = append(columns, csvColumn(i)+" AS "+duck.Name(c))
-		}
-	}
-	if err := r.reject(ctx, "SELECT "+strings.Join(columns, ", ")+from, p.Rows); err != nil {
-		return err
-	}
-	r.tally(table, p.Rows, 0, rejected, nil)
 	return nil
 }
 

@@ -2,224 +2,251 @@ package ingest
 
 import (
 	"context"
-	"fmt"
+	"encoding/binary"
+	"math"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/havre-hub/havre/internal/ground/duck"
+	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-// Bounds of one segment: a reader may hold a whole one in memory.
-const (
-	MaxSegmentRows  = 1 << 20
-	MaxSegmentBytes = 32 << 20 // of Parquet, unless a single row is larger
-)
-
-// RowGroupRows is the number of rows in a row group
-// (docs/adr/0001-order-inside-a-segment.md).
-const RowGroupRows = 32 << 10
-
-// copyOptions are DuckDB's for the Parquet of a segment.
-var copyOptions = fmt.Sprintf("FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d", RowGroupRows)
-
-func exportsAtOnce(workers int) int { return 2 * workers } // some wait for the store while others compute
-
-// pass is the stage tables that are written out together.
+// pass is the good rows of a table that are in memory together, on their way
+// from parts to segments.
 type pass struct {
 	*run
-	table omop.Table
+	table  omop.Table
+	fields []field
+	keys   []int // fields that rows are sorted by: main concept, person, start date, key
+	rest   []int // the other fields
+	heaps  []heap
+	chunk  int // bytes of one piece of a heap
+	held   atomic.Int64
 
-	mu     sync.Mutex // guards parts
-	parts  []*staged
-	fields []omop.Field // of the stored fields, those that any part has, and the person
+	mu   sync.Mutex // guards used
+	used []bool     // fields that have a value in any row
 }
 
-func (p *pass) add(st *staged) {
+// heap is the rows of one bucket, packed one after the other, as they came.
+type heap struct {
+	mu     sync.Mutex
+	pieces [][]byte
+}
+
+func (r *run) newPass(t omop.Table) *pass {
+	p := &pass{run: r, table: t, fields: stored(t)}
+	p.used = make([]bool, len(p.fields))
+	buckets := 1
+	if t.PersonLevel {
+		buckets = r.in.Batch.Buckets()
+	}
+	p.heaps = make([]heap, buckets)
+	p.chunk = int(min(256<<10, max(4<<10, r.room()/int64(buckets)/8)))
+	for _, name := range []string{t.Concept, t.Person, t.Start, t.ID} {
+		at := slices.IndexFunc(p.fields, func(f field) bool { return f.Name == name && f.Type != omop.Text && f.Type != omop.Float })
+		if at >= 0 && !slices.Contains(p.keys, at) {
+			p.keys = append(p.keys, at)
+		}
+	}
+	for i := range p.fields {
+		if !slices.Contains(p.keys, i) {
+			p.rest = append(p.rest, i)
+		}
+	}
+	return p
+}
+
+// room is how many bytes of packed rows a pass may hold: the rest of
+// Input.Memory is for parts on their way in and segments on their way out.
+func (r *run) room() int64 { return r.in.Memory * 3 / 8 }
+
+func (p *pass) full() bool { return p.held.Load() >= p.room() }
+
+func (p *pass) use(used []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.parts = append(p.parts, st)
+	for i, u := range used {
+		p.used[i] = p.used[i] || u
+	}
 }
 
-// full says whether what DuckDB holds fills the share of memory that is for
-// stage tables; the rest is for sorting a group and for parts on their way in.
-func (p *pass) full(ctx context.Context) (bool, error) {
-	held, err := p.held(ctx)
-	return held >= p.in.Memory*2/5, err
+// fill reads parts until the pass is full and gives those that are left.
+func (p *pass) fill(ctx context.Context, parts []envelope.Part) ([]envelope.Part, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.workers)
+	for len(parts) > 0 && !p.full() && ctx.Err() == nil {
+		part := parts[0]
+		parts = parts[1:]
+		g.Go(func() error { return p.part(ctx, part) })
+	}
+	return parts, g.Wait()
 }
 
-// held is how many bytes DuckDB holds of the memory it may use.
-func (r *run) held(ctx context.Context) (bytes int64, err error) {
-	err = r.db.Query(ctx, func(row func(...any) error) error { return row(&bytes) }, "SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()")
-	return bytes, err
+// packer packs rows for the heaps. Each goroutine needs its own.
+//
+// A packed row is its length (uvarint), one bit a field for "has a value", the
+// keys (8 bytes each, the highest number for none), then the other values:
+// numbers as varints, floats as 8 bytes, texts after their length (uvarint).
+type packer struct {
+	p       *pass
+	scratch []byte
 }
 
-// write sorts the pass, group of buckets by group, into segments.
-func (p *pass) write(ctx context.Context) error {
-	if len(p.parts) == 0 {
-		return nil
-	}
-	for _, f := range stored(p.table) {
-		if p.isPerson(f) || slices.ContainsFunc(p.parts, func(st *staged) bool { return st.has(f) }) {
-			p.fields = append(p.fields, f)
+func (p *pass) flags() int { return (len(p.fields) + 7) / 8 }
+
+// noKey stands for a key without a value, so that such rows come last.
+const noKey = math.MaxInt64
+
+func (k *packer) add(r *row) error {
+	p := k.p
+	b := append(k.scratch[:0], make([]byte, p.flags())...)
+	for i, s := range r.state {
+		if s == present {
+			b[i/8] |= 1 << (i % 8)
 		}
 	}
-	first, last := Unbucketed, Unbucketed
-	if p.table.PersonLevel {
-		first, last = 0, p.in.Batch.Buckets()-1
+	for _, i := range p.keys {
+		v := int64(noKey)
+		if r.state[i] == present {
+			v = r.number[i]
+		}
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
-	held, err := p.held(ctx)
-	if err != nil {
-		return err
-	}
-	groups := max(1, held/(p.in.Memory/16)) // sorting takes three times what is sorted
-	step := max(1, (last-first+1)/int(groups))
-	for b := first; b <= last; b += step {
-		if err := p.group(ctx, b, min(b+step-1, last)); err != nil {
-			return err
+	for _, i := range p.rest {
+		if r.state[i] != present {
+			continue
+		}
+		switch p.fields[i].Type {
+		case omop.Text:
+			b = append(binary.AppendUvarint(b, uint64(len(r.text[i]))), r.text[i]...)
+		case omop.Float:
+			b = binary.LittleEndian.AppendUint64(b, uint64(r.number[i]))
+		default:
+			b = binary.AppendVarint(b, r.number[i])
 		}
 	}
-	for _, st := range p.parts {
-		if err := p.drop(ctx, st.name); err != nil {
-			return err
-		}
+	k.scratch = b
+	return p.heaps[max(r.bucket, 0)].add(p, b)
+}
+
+func (h *heap) add(p *pass, b []byte) error {
+	var head [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(head[:], uint64(len(b)))
+	if n+len(b) > math.MaxUint32 {
+		return havre.E("ingest", havre.Invalid, "a row is too long: 4 GiB are the most")
 	}
+	h.mu.Lock()
+	last := len(h.pieces) - 1
+	if last < 0 || cap(h.pieces[last])-len(h.pieces[last]) < n+len(b) {
+		piece := p.piece(n + len(b))
+		p.held.Add(int64(cap(piece)))
+		h.pieces = append(h.pieces, piece)
+		last++
+	}
+	h.pieces[last] = append(append(h.pieces[last], head[:n]...), b...)
+	h.mu.Unlock()
 	return nil
 }
 
-func (p *pass) isPerson(f omop.Field) bool { return p.table.PersonLevel && f.Name == p.table.Person }
-
-// group sorts the rows of some buckets into a table and exports them.
-func (p *pass) group(ctx context.Context, from, to int) error {
-	name := fmt.Sprintf("group_%d", p.serial.Add(1))
-	var selects []string
-	for _, st := range p.parts {
-		columns := []string{bucketColumn}
-		for _, f := range p.fields {
-			columns = append(columns, p.final(st, f)+" AS "+duck.Name(f.Name))
-		}
-		selects = append(selects, fmt.Sprintf("SELECT %s FROM %s WHERE %s = 0 AND %s BETWEEN %d AND %d",
-			strings.Join(columns, ", "), st.name, reasonColumn, bucketColumn, from, to))
+// piece gives an empty piece with room for n bytes, an old one if there is one.
+func (p *pass) piece(n int) []byte {
+	if n > p.chunk {
+		return make([]byte, 0, n)
 	}
-	_, err := p.db.Exec(ctx, "CREATE TABLE "+name+" AS "+strings.Join(selects, " UNION ALL ")+" ORDER BY "+strings.Join(p.order(), ", "))
-	if err != nil {
-		return err
+	if b, ok := p.pieces.take(p.chunk); ok {
+		return b
 	}
-	if err := p.export(ctx, name); err != nil {
-		return err
-	}
-	return p.drop(ctx, name)
+	return make([]byte, 0, p.chunk)
 }
 
-// final is the SQL expression of a field as it is stored.
-func (p *pass) final(st *staged, f omop.Field) string {
-	c := duck.Name(f.Name)
-	switch {
-	case p.isPerson(f):
-		return c
-	case !st.has(f):
-		return absent(f)
-	case defaults(f):
-		return "coalesce(" + c + ", 0)"
-	case dated(f) && !f.Required:
-		return "CASE WHEN " + isPlaceholder(f, c) + " THEN NULL ELSE " + c + " END"
-	}
-	return c
+// pool keeps pieces between passes, so that memory is not asked for anew.
+type pool struct {
+	mu   sync.Mutex
+	free [][]byte
 }
 
-// absent is the value of a field that was not delivered.
-func absent(f omop.Field) string {
-	if defaults(f) {
-		return "0::BIGINT"
+func (q *pool) take(size int) ([]byte, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := len(q.free); n > 0 && cap(q.free[n-1]) == size {
+		b := q.free[n-1]
+		q.free = q.free[:n-1]
+		return b[:0], true
 	}
-	return "NULL::" + sqlType[f.Type]
+	q.free = nil // of another size
+	return nil, false
 }
 
-// order is the physical order: bucket, main concept, person, start date, key.
-func (p *pass) order() []string {
-	keys := []string{bucketColumn}
-	for _, name := range []string{p.table.Concept, p.table.Person, p.table.Start, p.table.ID} {
-		has := slices.ContainsFunc(p.fields, func(f omop.Field) bool { return f.Name == name })
-		if has && !slices.Contains(keys, duck.Name(name)) {
-			keys = append(keys, duck.Name(name))
+func (q *pool) give(size int, pieces [][]byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range pieces {
+		if cap(b) == size {
+			q.free = append(q.free, b)
 		}
 	}
-	return keys
 }
 
-// export cuts a sorted table into segments along its buckets.
-func (p *pass) export(ctx context.Context, group string) error {
-	dates := "NULL, NULL"
-	if slices.ContainsFunc(p.fields, func(f omop.Field) bool { return f.Name == p.table.Start }) {
-		c := duck.Name(p.table.Start)
-		dates = "CAST(min(" + c + ") AS VARCHAR), CAST(max(" + c + ") AS VARCHAR)"
-	}
-	type slice struct {
-		Segment
-		lo, hi int64 // row ids, hi excluded
-	}
-	var slices []slice
-	at := int64(0)
-	err := p.db.Query(ctx, func(row func(...any) error) error {
-		var bucket int
-		var n int64
-		var first, last *string
-		if err := row(&bucket, &n, &first, &last); err != nil {
-			return havre.E("ingest", havre.Internal, "buckets could not be counted").Wrap(err)
-		}
-		s := Segment{Table: p.table.Name, Bucket: bucket, Delivery: p.in.Manifest.Delivery, HolderID: p.in.HolderID}
-		if first != nil && last != nil {
-			s.First, s.Last = *first, *last
-		}
-		for end := at + n; at < end; {
-			hi := min(end, at+MaxSegmentRows)
-			slices = append(slices, slice{s, at, hi})
-			at = hi
-		}
-		return nil
-	}, "SELECT "+bucketColumn+", count(*), "+dates+" FROM "+group+" GROUP BY ALL ORDER BY ALL")
-	if err != nil {
-		return err
-	}
+// write sorts each bucket and cuts it into segments.
+func (p *pass) write(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(exportsAtOnce(p.workers))
-	for _, s := range slices {
-		g.Go(func() error { return p.segment(ctx, group, s.Segment, s.lo, s.hi) })
+	g.SetLimit(2 * p.workers) // some wait for the store while others compute
+	for i := range p.heaps {
+		if len(p.heaps[i].pieces) == 0 {
+			continue
+		}
+		bucket := i
+		if !p.table.PersonLevel {
+			bucket = Unbucketed
+		}
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			err := p.segments(ctx, bucket, &p.heaps[i])
+			p.pieces.give(p.chunk, p.heaps[i].pieces)
+			p.heaps[i].pieces = nil
+			return err
+		})
 	}
 	return g.Wait()
 }
 
-// segment writes the rows [lo, hi) of a sorted table, in halves where they
-// make too large a file.
-func (p *pass) segment(ctx context.Context, group string, s Segment, lo, hi int64) error {
-	columns := []string{fmt.Sprintf("%d::BIGINT AS holder_id", p.in.HolderID)}
-	for _, f := range stored(p.table) {
-		c := duck.Name(f.Name)
-		if !slices.ContainsFunc(p.fields, func(g omop.Field) bool { return g.Name == f.Name }) {
-			c = absent(f) + " AS " + c
+// ref is a packed row and its keys.
+type ref struct {
+	keys      [4]int64
+	piece, at uint32
+}
+
+// sorted gives the rows of a heap in their physical order.
+func (p *pass) sorted(h *heap) []ref {
+	var refs []ref
+	for i, piece := range h.pieces {
+		for at := 0; at < len(piece); {
+			size, n := binary.Uvarint(piece[at:])
+			at += n
+			r := ref{piece: uint32(i), at: uint32(at)}
+			for k := range p.keys {
+				r.keys[k] = int64(binary.LittleEndian.Uint64(piece[at+p.flags()+8*k:]))
+			}
+			refs = append(refs, r)
+			at += int(size)
 		}
-		columns = append(columns, c)
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE rowid >= %d AND rowid < %d", strings.Join(columns, ", "), group, lo, hi)
-	data, err := p.db.CopyOut(ctx, query, copyOptions)
-	if err != nil {
-		return err
-	}
-	if len(data) > MaxSegmentBytes && hi-lo > 1 {
-		mid := lo + (hi-lo)/2
-		if err := p.segment(ctx, group, s, lo, mid); err != nil {
-			return err
+	slices.SortFunc(refs, func(a, b ref) int {
+		for k := range a.keys {
+			if a.keys[k] != b.keys[k] {
+				if a.keys[k] < b.keys[k] {
+					return -1
+				}
+				return 1
+			}
 		}
-		return p.segment(ctx, group, s, mid, hi)
-	}
-	s.Rows, s.Parquet = hi-lo, data
-	if err := p.in.Batch.Add(ctx, s); err != nil {
-		return err
-	}
-	p.tally(s.Table, 0, s.Rows, nil, nil)
-	return nil
+		return 0
+	})
+	return refs
 }
