@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -115,7 +114,7 @@ func plaintext(t *testing.T) []string {
 		}
 	}
 	if len(words) < 600 {
-		t.Fatal(fmt.Sprintf("only %d words to look for", len(words)))
+		t.Fatalf("only %d words to look for", len(words))
 	}
 	return words
 }
