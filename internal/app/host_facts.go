@@ -23,9 +23,11 @@ import (
 // What a quick posture may spend on things that grow with the hub. Their sum
 // with everything else stays under a second.
 const (
-	countFor  = 250 * time.Millisecond // listing the store
-	sampleFor = 250 * time.Millisecond // reading the heads of some objects
-	verifyFor = 250 * time.Millisecond // hashing the log again
+	countFor  = 200 * time.Millisecond // listing the store
+	answerFor = 300 * time.Millisecond // waiting for a store that does not answer
+	sampleFor = 200 * time.Millisecond // reading the heads of some objects
+	resolve   = 100 * time.Millisecond // looking up the name of the store
+	verifyFor = 200 * time.Millisecond // hashing the log again
 	lastLog   = 20_000                 // entries from the end in which drills, moves and decisions are looked for
 	samples   = 16                     // objects whose head is read
 )
@@ -120,15 +122,18 @@ func (b *Beside) look(ctx context.Context, full bool, s *posture.Store) map[stri
 	began := time.Now()
 	listing, stop := ctx, context.CancelFunc(func() {})
 	if !full {
-		listing, stop = context.WithTimeout(ctx, 2*countFor) // a store that does not answer
+		listing, stop = context.WithTimeout(ctx, answerFor)
 	}
 	defer stop()
 	var chosen []string
 	s.Whole = true
 	for info, err := range b.Store.List(listing, "") {
 		if err != nil {
-			if s.Whole = false; ctx.Err() == nil && listing.Err() == nil {
+			switch s.Whole = false; {
+			case listing.Err() == nil || ctx.Err() != nil:
 				s.Failed = err.Error()
+			case s.Objects == 0:
+				s.Failed = "it did not answer within " + answerFor.String()
 			}
 			break
 		}

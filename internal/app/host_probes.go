@@ -250,7 +250,7 @@ func storeAddresses(ctx context.Context, store string) (all []string, port strin
 	if port = e.Port(); port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[e.Scheme]
 	}
-	ctx, stop := context.WithTimeout(ctx, sampleFor)
+	ctx, stop := context.WithTimeout(ctx, resolve)
 	defer stop()
 	hosts, err := net.DefaultResolver.LookupHost(ctx, e.Hostname())
 	if err != nil {
