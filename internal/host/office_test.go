@@ -129,6 +129,11 @@ func TestStory(t *testing.T) {
 	// The machine sees what the store holds, in clear: it is held to the same class, whatever was said of it.
 	wantKind(t, "a foreign machine", second(w.Place(ctx, Compute, w.host("aws-paris"), placement.Synthetic, operator)), havre.Refused, "compute")
 	must(t, second(w.Place(ctx, Compute, w.host("own-machines"), placement.NationalBase, operator)))
+	// Who plans a move asks first, and nothing is decided by asking.
+	wantKind(t, "a move to a foreign host", second(w.MayPlace(ctx, Store, w.host("google-paris"))), havre.Refused, "Alphabet")
+	if p, err := w.MayPlace(ctx, Store, w.host("example-sovereign")); err != nil || p.By != ByCriteria || p.Data != placement.NationalBase {
+		t.Errorf("a move to a sovereign host: %+v, %v", p, err)
+	}
 
 	w.now = time.Date(2029, 11, 23, 23, 59, 59, 0, time.UTC)
 	must(t, w.Writable(ctx))

@@ -66,45 +66,82 @@ func (d Derogation) Live(at time.Time) bool { return at.Before(d.Until.End()) }
 // carry the same data, and no derogation is on record; the refusal is logged,
 // and the hub is as it was.
 func (o *Office) Place(ctx context.Context, role Role, h *descriptor.Host, data placement.Class, by havre.Personal[string]) (Placement, error) {
-	if !slices.Contains(Roles, role) {
-		return Placement{}, havre.E("host.set", havre.Invalid, fmt.Sprintf("a host is for store or compute, not %.30q", role))
-	}
 	o.deciding.Lock()
 	defer o.deciding.Unlock()
 	head, err := o.next(ctx, kindPlacement)
 	if err != nil {
 		return Placement{}, err
 	}
-	if err := h.CheckDates(head.At); err != nil {
-		return Placement{}, err
-	}
-	placed, err := o.placed(ctx)
-	if err != nil {
-		return Placement{}, err
-	}
-	derogations, err := o.Derogations(ctx)
-	if err != nil {
-		return Placement{}, err
-	}
-	p := Placement{Head: head, Role: role, Data: data, Host: h, Failed: []string{}}
-	placed[role] = &Kept[Placement]{Doc: p}
+	p := Placement{Head: head, Role: role, Data: data, Host: h}
 	facts := map[string]string{"role": string(role), "host": h.Name, "descriptor_sha256": sign.Digest(h), "data": string(data)}
-	for _, s := range stands(placed, derogations, head.At) {
-		if s.By == "" {
-			facts["failed"] = strings.Join(rules(s.Verdict), ", ")
-			if err := o.refused(ctx, facts, by); err != nil {
-				return Placement{}, err
-			}
-			return Placement{}, havre.E("host.set", havre.Refused, fmt.Sprintf("%s data may not be placed on %s (%s): %s", s.Verdict.Data, s.Verdict.Host, s.Role, s.Verdict.Why(words.EN))).
-				WithHint("havre host check shows every criterion; choose another host, or put an authority's derogation on record: havre host derogation add")
+	against, err := o.judge(ctx, &p)
+	if err != nil {
+		return Placement{}, err
+	}
+	if against != nil {
+		facts["failed"] = strings.Join(rules(against.Verdict), ", ")
+		if err := o.refused(ctx, facts, by); err != nil {
+			return Placement{}, err
 		}
-		if s.Role == role {
-			p.By, p.Failed = s.By, rules(s.Verdict)
-		}
+		return Placement{}, notPlaced(against)
 	}
 	facts["by"] = p.By
 	_, err = o.keep(ctx, p, decision{"host.placed", h.Name, facts, by})
 	return p, err
+}
+
+// MayPlace says what Place would, for the data that the hub holds by its
+// record, and decides nothing: who plans a move asks it first. Data are
+// national-base where nothing is on record yet.
+func (o *Office) MayPlace(ctx context.Context, role Role, h *descriptor.Host) (Placement, error) {
+	placed, err := o.placed(ctx)
+	if err != nil {
+		return Placement{}, err
+	}
+	p := Placement{Head: Head{Hub: o.Hub, Kind: kindPlacement, At: o.Now().UTC()}, Role: role, Data: placement.NationalBase, Host: h}
+	if now := placed[role]; now != nil {
+		p.Data = now.Doc.Data
+	}
+	against, err := o.judge(ctx, &p)
+	if err == nil && against != nil {
+		err = notPlaced(against)
+	}
+	return p, err
+}
+
+// judge fills in by what a placement is allowed, or gives the role where it,
+// or what then follows from it, is not.
+func (o *Office) judge(ctx context.Context, p *Placement) (against *Stand, err error) {
+	if !slices.Contains(Roles, p.Role) {
+		return nil, havre.E("host.set", havre.Invalid, fmt.Sprintf("a host is for store or compute, not %.30q", p.Role))
+	}
+	if err := p.Host.CheckDates(p.At); err != nil {
+		return nil, err
+	}
+	placed, err := o.placed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	derogations, err := o.Derogations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Failed = []string{}
+	placed[p.Role] = &Kept[Placement]{Doc: *p}
+	for _, s := range stands(placed, derogations, p.At) {
+		if s.By == "" {
+			return &s, nil
+		}
+		if s.Role == p.Role {
+			p.By, p.Failed = s.By, rules(s.Verdict)
+		}
+	}
+	return nil, nil
+}
+
+func notPlaced(s *Stand) error {
+	return havre.E("host.set", havre.Refused, fmt.Sprintf("%s data may not be placed on %s (%s): %s", s.Verdict.Data, s.Verdict.Host, s.Role, s.Verdict.Why(words.EN))).
+		WithHint("havre host check shows every criterion; choose another host, or put an authority's derogation on record: havre host derogation add")
 }
 
 func (o *Office) refused(ctx context.Context, facts map[string]string, by havre.Personal[string]) error {
