@@ -5,10 +5,7 @@ package analysis
 
 import (
 	"bytes"
-	"encoding/json"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study"
@@ -68,48 +65,40 @@ func (t *tally) Merge(other study.Partial) (study.Partial, error) {
 	return t, nil
 }
 
-// encodedCell is one cell; its fields are in the order of their names.
-type encodedCell struct {
-	Key []string `json:"key"`
-	Max []int64  `json:"max"`
-	Sum []int64  `json:"sum"`
-}
-
 // Encode is as in study.Partial: the cells by key.
 func (t *tally) Encode() ([]byte, error) {
-	out := make([]encodedCell, 0, len(t.cells))
-	for _, key := range sortedKeys(t.cells) {
-		n := t.cells[key]
-		for _, v := range slices.Concat(n.sum, n.max) {
-			if v < 0 || v > limit {
-				return nil, havre.E("analysis.encode", havre.Internal, "a sum has grown beyond what can be written exactly")
-			}
+	out := make([]byte, 0, 2+48*len(t.cells))
+	out = append(out, '[')
+	for i, key := range sortedKeys(t.cells) {
+		if i > 0 {
+			out = append(out, ',')
 		}
-		out = append(out, encodedCell{Key: strings.Split(key, keySeparator), Max: n.max, Sum: n.sum})
+		var err error
+		if out, err = appendCell(out, key, t.cells[key]); err != nil {
+			return nil, err
+		}
 	}
-	return study.CanonicalJSON(out)
+	return append(out, ']'), nil
 }
 
 // decodeTally reads what Encode wrote and accepts nothing else.
 func decodeTally(data []byte, parts, sums, maxima int) (*tally, error) {
 	bad := havre.E("analysis.decode", havre.Invalid, "a partial result is damaged or not one of this analysis")
-	var cells []encodedCell
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&cells); err != nil {
-		return nil, bad.Wrap(err)
+	t := newTally(sums, maxima)
+	s := cellScanner{left: data, parts: parts}
+	s.expect("[")
+	for !s.bad && !s.skip("]") {
+		if len(t.cells) > 0 {
+			s.expect(",")
+		}
+		if key, n := s.cell(sums, maxima); !s.bad {
+			t.at(key).add(n)
+		}
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if s.bad || len(s.left) > 0 {
 		return nil, bad
 	}
-	t := newTally(sums, maxima)
-	for _, c := range cells {
-		if len(c.Key) != parts || len(c.Sum) != sums || len(c.Max) != maxima {
-			return nil, bad
-		}
-		t.at(strings.Join(c.Key, keySeparator)).add(&numbers{c.Sum, c.Max})
-	}
-	again, err := t.Encode()
+	again, err := t.Encode() // the order of cells, and that none stands twice
 	if err != nil || !bytes.Equal(again, data) {
 		return nil, bad
 	}
