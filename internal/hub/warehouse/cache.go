@@ -36,9 +36,20 @@ func (c *cache) get(store blob.Store, e Segment) *source {
 		c.order.MoveToFront(el)
 		return el.Value.(*cached).source
 	}
-	s := &source{store: store, entry: e, grown: c.grown, blocks: map[int64][]byte{}}
+	s := newSource(store, e, c.grown)
 	c.at[e.Object] = c.order.PushFront(&cached{source: s})
 	return s
+}
+
+// drop forgets a source, so that the next read fetches anew: what made this
+// one fail may have been the way, not the object.
+func (c *cache) drop(s *source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.at[s.entry.Object]; ok && el.Value.(*cached).source == s {
+		c.held -= c.order.Remove(el).(*cached).bytes
+		delete(c.at, s.entry.Object)
+	}
 }
 
 // grown accounts for fetched bytes and drops what is then too much.

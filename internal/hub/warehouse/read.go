@@ -127,10 +127,18 @@ func releaseAll(batches []arrow.RecordBatch) {
 	}
 }
 
-// readSegment reads the row groups that may hold a wanted concept and cuts
-// them to the rows that do.
 func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
 	src := s.w.cache.get(s.w.c.Store, e)
+	batches, err := s.readSource(ctx, src, e, t, w)
+	if havre.KindOf(err) == havre.Tampered {
+		s.w.cache.drop(src)
+	}
+	return batches, err
+}
+
+// readSource reads the row groups that may hold a wanted concept and cuts
+// them to the rows that do.
+func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
 	if err := src.open(ctx, s.w.opener(e)); err != nil {
 		return nil, err
 	}

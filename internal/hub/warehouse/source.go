@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
@@ -36,10 +37,18 @@ type source struct {
 	entry Segment
 	grown func(*source, int64) // told how many bytes were fetched
 
-	mu     sync.RWMutex // guards all below
-	blocks map[int64][]byte
-	plain  io.ReaderAt
-	meta   *metadata.FileMetaData
+	// blocks are set once each, under mu, and read without it: other reads of
+	// the segment go on while one fetches.
+	blocks []atomic.Pointer[[]byte]
+
+	mu    sync.Mutex // guards fetching and all below
+	begun bool       // something was fetched
+	plain io.ReaderAt
+	meta  *metadata.FileMetaData
+}
+
+func newSource(store blob.Store, e Segment, grown func(*source, int64)) *source {
+	return &source{store: store, entry: e, grown: grown, blocks: make([]atomic.Pointer[[]byte], (max(e.Size, 0)+blockSize-1)/blockSize)}
 }
 
 // opener opens a sealed object for random access, as seal.OpenAt does.
@@ -142,10 +151,10 @@ func (s *source) fetch(ctx context.Context, ranges ...[2]int64) error {
 	want := make(map[int64]bool)
 	for _, r := range ranges {
 		for b := r[0] / blockSize; b <= min((r[1]-1)/blockSize, last); b++ {
-			want[b] = s.blocks[b] == nil
+			want[b] = s.blocks[b].Load() == nil
 		}
 	}
-	if s.entry.Size <= wholeSize && len(s.blocks) == 0 {
+	if s.entry.Size <= wholeSize && !s.begun {
 		for b := range last + 1 {
 			want[b] = true
 		}
@@ -169,8 +178,10 @@ func (s *source) fetch(ctx context.Context, ranges ...[2]int64) error {
 		}
 		for i := b; i <= end; i++ {
 			lo := (i - b) * blockSize
-			s.blocks[i] = data[lo:min(lo+blockSize, n)]
+			block := data[lo:min(lo+blockSize, n)]
+			s.blocks[i].Store(&block)
 		}
+		s.begun = true
 		s.grown(s, n)
 		b = end
 	}
@@ -182,11 +193,11 @@ type ciphertext struct{ s *source }
 
 func (c ciphertext) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) && off < c.s.entry.Size {
-		b := c.s.blocks[off/blockSize]
+		b := c.s.blocks[off/blockSize].Load()
 		if b == nil {
 			return n, havre.E("warehouse.open", havre.Internal, "a block of "+c.s.entry.Object+" was read before it was fetched")
 		}
-		k := copy(p[n:], b[off%blockSize:])
+		k := copy(p[n:], (*b)[off%blockSize:])
 		n, off = n+k, off+int64(k)
 	}
 	if n < len(p) {
