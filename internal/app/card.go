@@ -34,6 +34,8 @@ type Card struct {
 	Name      string         `json:"name"`
 	Key       sign.PublicKey `json:"key"`                 // checks what the zone signs, and its TLS certificate
 	Recipient string         `json:"recipient,omitempty"` // to seal to; holders receive nothing and have none
+
+	Generation int `json:"generation,omitempty"` // of the recipient: rises when the zone's keys are rotated
 }
 
 // Fingerprint is what people read to each other.
@@ -126,9 +128,17 @@ func keepCard(dir string, c Card, raw []byte) error {
 		}
 	}
 	path := filepath.Join(dir, "trust", c.Zone+"-"+c.Name+".json")
-	if _, old, err := ReadCard(path); err == nil {
+	if before, old, err := ReadCard(path); err == nil {
 		if bytes.Equal(old, raw) {
 			return nil
+		}
+		// The same zone, by its own signature, with a newer recipient.
+		if before.Key.String() == c.Key.String() && c.Generation > before.Generation {
+			return replaceFile(path, raw)
+		}
+		if before.Key.String() == c.Key.String() {
+			return havre.E("trust", havre.Refused, "this card of the "+c.Zone+" "+c.Name+" is older than the one that is trusted").
+				WithHint("take the card.json that the " + c.Zone + " has now")
 		}
 		return havre.E("trust", havre.Exists, "another card of the "+c.Zone+" "+c.Name+" is trusted already").
 			WithHint("if its keys really changed, have it confirmed by another channel, then remove " + path)

@@ -24,13 +24,13 @@ func InitHolder(_ context.Context, dir, name, hubCard, keeperCard string) (Card,
 	if err != nil {
 		return Card{}, err
 	}
-	_, keeperTo, err := peer(keeperCard, ZoneKeeper)
+	keeper, keeperTo, err := peer(keeperCard, ZoneKeeper)
 	if err != nil {
 		return Card{}, err
 	}
 	h, err := deliver.CreateHome(dir, deliver.Peers{Holder: havre.HolderID(name),
-		Hub:    deliver.HubPeer{Name: hub.Name, PublicKey: hub.Key, Recipient: hubTo},
-		Keeper: deliver.KeeperPeer{Recipient: keeperTo}})
+		Hub:    deliver.HubPeer{Name: hub.Name, PublicKey: hub.Key, Recipient: hubTo, Generation: hub.Generation},
+		Keeper: deliver.KeeperPeer{Recipient: keeperTo, PublicKey: keeper.Key, Generation: keeper.Generation}})
 	if err != nil {
 		return Card{}, err
 	}

@@ -175,6 +175,9 @@ func OpenHub(ctx context.Context, dir string) (_ *Hub, err error) {
 	if err = hub.openRooms(ctx); err != nil {
 		return nil, err
 	}
+	if err = hub.finishKeys(ctx); err != nil {
+		return nil, err
+	}
 	return hub, nil
 }
 

@@ -24,6 +24,13 @@ func Trust(ctx context.Context, dir string, cards ...string) ([]Card, error) {
 		if err != nil {
 			return added, err
 		}
+		if own.Zone == ZoneHolder {
+			if err := renewPeer(dir, c); err != nil {
+				return added, err
+			}
+			added = append(added, c)
+			continue
+		}
 		meets := map[string][]string{ZoneHub: {ZoneKeeper, ZoneHolder}, ZoneKeeper: {ZoneHub, ZoneHolder}}[own.Zone]
 		if !slices.Contains(meets, c.Zone) {
 			return added, havre.E("trust", havre.Refused, "a "+own.Zone+" has nothing to do with the card of a "+c.Zone).

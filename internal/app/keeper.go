@@ -120,7 +120,13 @@ func OpenKeeper(ctx context.Context, dir string) (_ *Keeper, err error) {
 	}
 	k.Keeper, err = keeper.Open(ctx, keeper.Config{Name: conf.Name, Store: store, Key: key, Signer: h.signer, Level1: level1,
 		Linker: link.Exact{}, Log: k.log, Now: havre.SystemNow, Holders: holders, Hubs: hubs})
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	if err = k.finishKeys(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Close lets go of the keeper's log and folder.

@@ -33,7 +33,7 @@ func (h *Hub) ExportProofs(ctx context.Context, dir, released string) (tlog.Chec
 	if err != nil {
 		return none, err
 	}
-	for _, sub := range []string{"receipts", "permits", "releases"} {
+	for _, sub := range []string{"receipts", "permits", "releases", verify.DestructionsDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return none, havre.E("export", havre.NoSpace, "the folder "+dir+" cannot be written").Wrap(err)
 		}
@@ -61,6 +61,9 @@ func (h *Hub) ExportProofs(ctx context.Context, dir, released string) (tlog.Chec
 		if err := os.CopyFS(filepath.Join(dir, "releases", r.Name()), os.DirFS(filepath.Join(released, r.Name()))); err != nil {
 			return none, havre.E("export", havre.NoSpace, "the release "+r.Name()+" cannot be copied").Wrap(err)
 		}
+	}
+	if err := h.exportDestructions(filepath.Join(dir, verify.DestructionsDir)); err != nil {
+		return none, err
 	}
 	// The log comes last, so that it covers all that was written before.
 	return h.Log.Export(ctx, filepath.Join(dir, "log"))

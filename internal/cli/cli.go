@@ -139,6 +139,7 @@ var commands = []func(*env) *cobra.Command{
 	newRelease,
 	newAudit,
 	newFsck,
+	newKey,
 	newServe,
 	newHost,
 	newCatalogue,

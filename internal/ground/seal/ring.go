@@ -261,8 +261,7 @@ func (r *Ring) Add(c Custodian) error {
 	return r.save(next, r.key, c)
 }
 
-// Finish ends what a change left pending. A Renewable custodian then destroys
-// the key that it had before.
+// Finish ends what a change left pending.
 func (r *Ring) Finish() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -272,21 +271,6 @@ func (r *Ring) Finish() error {
 	next := r.doc.clone()
 	next.Pending = nil
 	return r.save(next, r.key)
-}
-
-// Settle has the custodian who opened the ring destroy every key of its own
-// but the one that opens the ring now.
-func (r *Ring) Settle() error {
-	c, ok := r.custodian.(Renewable)
-	if !ok {
-		return nil
-	}
-	for _, w := range r.Info().Wraps {
-		if w.Ref == c.Who().Ref && w.Kind == c.Who().Kind {
-			return c.Settle(w.ID)
-		}
-	}
-	return nil
 }
 
 // save writes the next state beside the ring, opens it again as its readers

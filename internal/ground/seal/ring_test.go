@@ -58,6 +58,11 @@ func (k *ringKit) custodian(file string) *FileCustodian {
 	return c
 }
 
+func (k *ringKit) settle(r *Ring) {
+	k.t.Helper()
+	k.must(r.Custodian().(Renewable).Settle(r.Info().Wraps[0].ID))
+}
+
 func TestRing(t *testing.T) {
 	k := newRing(t, "hub")
 	k.must(k.ring.Put("mac", havre.NewSecret([]byte("0123456789abcdef"))))
@@ -216,8 +221,8 @@ func TestDestroy(t *testing.T) {
 	if _, err := k.open("hub.key"); err != nil {
 		t.Fatalf("between switch and settling: %v", err)
 	}
-	k.must(k.ring.Settle())
-	k.must(k.ring.Settle())
+	k.settle(k.ring)
+	k.settle(k.ring)
 	ring, err := k.open("hub.key")
 	k.must(err)
 	if _, err := ring.Key("dataset-a"); !errors.Is(err, ErrDestroyed) || havre.KindOf(err) != havre.KeyUnavailable {
@@ -266,14 +271,14 @@ func TestRenewalCut(t *testing.T) {
 			for range 3 {
 				r, err := k.open("hub.key")
 				k.must(err)
-				k.must(r.Settle())
+				k.settle(r)
 				if _, err := r.Key("hub"); err != nil {
 					t.Error(err)
 				}
 				c, err := r.Custodian().(Renewable).Renew()
 				k.must(err)
 				k.must(r.Change(Change{To: []Custodian{c}}))
-				k.must(r.Settle())
+				k.settle(r)
 			}
 			if _, err := os.Stat(k.file("hub.key.next")); err == nil {
 				t.Error("a second key is left")
@@ -352,7 +357,7 @@ func BenchmarkRotate(b *testing.B) {
 				c, err := k.ring.Custodian().(Renewable).Renew()
 				k.must(err)
 				k.must(k.ring.Change(Change{To: []Custodian{c}, Renew: []string{"hub"}}))
-				k.must(k.ring.Settle())
+				k.settle(k.ring)
 			}
 		})
 	}

@@ -42,11 +42,17 @@ type HubPeer struct {
 	Name      string         `yaml:"name"`
 	PublicKey sign.PublicKey `yaml:"public_key"`
 	Recipient seal.Recipient `yaml:"recipient"`
+
+	Generation int `yaml:"generation,omitempty"` // of the recipient
 }
 
-// KeeperPeer is the keeper: the recipient that identity parts are sealed to.
+// KeeperPeer is the keeper: the recipient that identity parts are sealed to,
+// and the key that signs its cards.
 type KeeperPeer struct {
 	Recipient seal.Recipient `yaml:"recipient"`
+	PublicKey sign.PublicKey `yaml:"public_key,omitempty"`
+
+	Generation int `yaml:"generation,omitempty"` // of the recipient
 }
 
 const (

@@ -7,6 +7,7 @@
 //	receipts/NAME.json      receipts, as holders got them
 //	permits/NAME.json       signed permits
 //	releases/ID/record.json signed release records, each with the files that left
+//	destructions/ID.json    signed certificates that keys were destroyed
 //	moves/ID.json           signed reports of moves to another store, and of drills
 package verify
 
@@ -126,6 +127,7 @@ func Files(ctx context.Context, fsys fs.FS, keys Keys, p havre.Progress) (*Repor
 	v.documents(ReceiptsDir, v.receipt)
 	v.documents(PermitsDir, v.permit)
 	v.releases()
+	v.documents(DestructionsDir, v.destruction)
 	v.documents(MovesDir, func(b []byte) (string, error) { return v.move(ctx, b) })
 	v.notes()
 	v.rep.OK = v.rep.Failed == 0
@@ -285,7 +287,7 @@ func (v *folder) notes() {
 		return
 	}
 	for _, x := range []struct{ action, of string }{
-		{envelope.ReceivedAction, "deliveries"}, {record.DecidedAction, "permits"}, {record.ApprovedAction, "releases"},
+		{envelope.ReceivedAction, "deliveries"}, {record.DecidedAction, "permits"}, {record.ApprovedAction, "releases"}, {record.DestroyedAction, "destructions"},
 		{record.KindMove + "." + record.StepFinished, "finished moves"}, {record.KindDrill + "." + record.StepFinished, "finished drills"},
 	} {
 		if n := v.rep.Log.Actions[x.action]; n != v.shown[x.action] {
