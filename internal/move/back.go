@@ -1,10 +1,12 @@
 package move
 
 import (
+	"bytes"
 	"context"
 	"time"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
@@ -29,9 +31,10 @@ func (m *Mover) Back(ctx context.Context, p Pace, leave bool) (Status, error) {
 		return Status{}, havre.E(op, havre.Refused, "the "+e.Kind+" "+e.id()+" is finishing; there is no way back").
 			WithHint("go on with the same command as before: havre move finish " + e.id() + ", or havre drill")
 	case e.State == Planned:
-		// It may have laid its claim and died.
-		if err := m.unclaim(ctx, e); err != nil {
-			return Status{}, err
+		if !leave { // it may have laid its claim and died
+			if err := m.unclaim(ctx, e); err != nil {
+				return Status{}, err
+			}
 		}
 		return m.returned(ctx, e)
 	}
@@ -123,16 +126,21 @@ func (m *Mover) freezeAndReturn(ctx context.Context, e *entry, t *transfer) (don
 	return true, m.save(context.WithoutCancel(ctx), e)
 }
 
-// unclaim takes a claim of this move off the new store, if it is there.
+// unclaim takes the claim of this move off the new store, if it is there.
 func (m *Mover) unclaim(ctx context.Context, e *entry) error {
 	to, err := m.c.Home.Open(ctx, e.To, true)
 	if err != nil {
 		return err
 	}
-	if err := m.lay(ctx, e, to); err != nil {
-		if havre.KindOf(err) == havre.Refused { // it is another's
-			return nil
-		}
+	mine, err := m.claim(e)
+	if err != nil {
+		return err
+	}
+	there, err := blob.GetAll(ctx, to, claimName)
+	if havre.KindOf(err) == havre.NotFound || err == nil && !bytes.Equal(there, mine) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return to.Delete(ctx, claimName)

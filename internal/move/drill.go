@@ -23,6 +23,7 @@ func (m *Mover) Drill(ctx context.Context, o PlanOptions, p Pace) ([]byte, error
 		return nil, err
 	}
 	switch {
+	case e != nil && e.State == Planned && e.Kind == record.KindDrill && e.To == o.To: // cut before it began
 	case e == nil || e.State == Planned:
 		if _, e, err = m.plan(ctx, record.KindDrill, o); err != nil {
 			return nil, err

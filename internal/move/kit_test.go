@@ -292,7 +292,7 @@ func (l *lines) Record(_ context.Context, e audit.Event) (audit.Position, error)
 // advance does what comes next in a move to url, and says whether it is over.
 func advance(ctx context.Context, h *hub, url string) (over bool, err error) {
 	st, err := h.Mover.Status(ctx)
-	if havre.KindOf(err) == havre.NotFound || err == nil && st.State == Returned {
+	if havre.KindOf(err) == havre.NotFound || err == nil && (st.State == Returned || st.State == Finished && st.Kind == record.KindDrill) {
 		_, err := h.Mover.Plan(ctx, PlanOptions{To: url, Actor: "op@hub.example", PerGB: "0.08"})
 		return false, err
 	}

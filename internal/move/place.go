@@ -106,9 +106,9 @@ type claim struct {
 // lay puts the move's claim on the new store, or finds it there. A claim of
 // another hub or move is kind Refused: write-once lets one of two win.
 func (m *Mover) lay(ctx context.Context, e *entry, s blob.Store) error {
-	mine, err := json.Marshal(claim{m.c.Hub, m.c.Origin, e.id(), e.Nonce})
+	mine, err := m.claim(e)
 	if err != nil {
-		return havre.E(op, havre.Internal, "the claim has no JSON form").Wrap(err)
+		return err
 	}
 	err = s.Put(ctx, claimName, mine)
 	if havre.KindOf(err) != havre.Exists {
@@ -122,6 +122,14 @@ func (m *Mover) lay(ctx context.Context, e *entry, s blob.Store) error {
 		return taken(there)
 	}
 	return nil
+}
+
+func (m *Mover) claim(e *entry) ([]byte, error) {
+	b, err := json.Marshal(claim{m.c.Hub, m.c.Origin, e.id(), e.Nonce})
+	if err != nil {
+		return nil, havre.E(op, havre.Internal, "the claim has no JSON form").Wrap(err)
+	}
+	return b, nil
 }
 
 func taken(b []byte) error {
@@ -163,6 +171,19 @@ func (m *Mover) vacant(ctx context.Context, s blob.Store, where string, claimed 
 		}
 		return havre.E(op, havre.Exists, "the store "+where+" is not empty: it holds "+quoted(info.Name)).
 			WithHint("choose an empty place: another bucket, container, prefix or folder")
+	}
+	return nil
+}
+
+// sweep removes what plans that were cut left at the new store.
+func sweep(ctx context.Context, s blob.Store) error {
+	for info, err := range s.List(ctx, probes) {
+		if err != nil {
+			return err
+		}
+		if err := s.Delete(ctx, info.Name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -105,6 +105,9 @@ func (m *Mover) plan(ctx context.Context, kind string, o PlanOptions) (Plan, *en
 	warn(&p, m.now())
 	replace := int64(0)
 	if old != nil {
+		if err := m.unclaim(ctx, old); err != nil { // it may have begun and died at once
+			return Plan{}, nil, err
+		}
 		replace = old.number
 	}
 	if err := m.create(ctx, e, replace); err != nil {
@@ -220,15 +223,20 @@ func (m *Mover) sample(ctx context.Context, from, to blob.Store, names []string,
 				return err
 			}
 			_, err = blob.GetAll(gctx, to, probe)
-			if derr := to.Delete(context.WithoutCancel(gctx), probe); err == nil {
-				err = derr
-			}
 			objects.Add(1)
 			bytes.Add(int64(len(data)))
 			return err
 		})
 	}
 	err = g.Wait()
+	took := time.Since(began)
+	// At the end, because some servers on a file system lose a write to a folder
+	// that another request is emptying.
+	for i := range names {
+		if derr := to.Delete(context.WithoutCancel(ctx), fmt.Sprintf("%s%d", prefix, i)); err == nil {
+			err = derr
+		}
+	}
 	if err != nil || objects.Load() == 0 {
 		return 0, err
 	}
@@ -236,7 +244,7 @@ func (m *Mover) sample(ctx context.Context, from, to blob.Store, names []string,
 	if b := bytes.Load(); b > 1<<20 {
 		factor = max(factor, float64(p.Bytes)/float64(b))
 	}
-	return time.Since(began).Seconds() * factor, nil
+	return took.Seconds() * factor, nil
 }
 
 // warn says what the figures mean for the calendar and the bill.

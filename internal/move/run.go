@@ -121,6 +121,9 @@ func (m *Mover) begin(ctx context.Context, e *entry, t *transfer) error {
 		}
 		return err
 	}
+	if err := sweep(ctx, t.to); err != nil {
+		return err
+	}
 	if err := m.step(ctx, e, record.StepStarted); err != nil {
 		return err
 	}
