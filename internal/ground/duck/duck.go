@@ -11,6 +11,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -169,14 +170,17 @@ func (s *Session) CopyOut(ctx context.Context, query, options string) ([]byte, e
 	return f.bytes()
 }
 
-// refuse stops the one function that gets round the lock: enable_logging names
-// a log file despite lock_configuration. Nothing is written, since access is
-// off, but DuckDB 1.5.6 then throws where it cannot be caught, when the
-// connection closes, and the whole process ends.
+// refused are words of SQL that no statement may hold. enable_logging names a
+// log file despite lock_configuration; nothing is written, since access is off,
+// but DuckDB 1.5.6 then throws where it cannot be caught, when the connection
+// closes, and the whole process ends. The other two run SQL that is put
+// together from strings, where that word cannot be seen.
+var refused = regexp.MustCompile(`(?i)enable_logging|json_execute_serialized_sql|\bquery\b`)
+
 func refuse(statement string) error {
-	if strings.Contains(strings.ToLower(statement), "enable_logging") {
-		return havre.E("duck", havre.Refused, "a statement names enable_logging, which would change the locked configuration").
-			WithHint("a session reads only what was opened for it")
+	if word := refused.FindString(statement); word != "" {
+		return havre.E("duck", havre.Refused, "a statement names "+strings.ToLower(word)+", which could change the locked configuration").
+			WithHint("a session reads only what was opened for it; name a column or table otherwise")
 	}
 	return nil
 }

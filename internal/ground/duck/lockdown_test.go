@@ -3,11 +3,13 @@ package duck
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/havre-hub/havre/internal/havre"
 )
@@ -90,6 +92,10 @@ func TestLockdown(t *testing.T) {
 			"CALL enable_logging(storage='file', storage_path=" + Quote(filepath.Join(dir, "log")) + ")",
 			"SELECT * FROM \"Enable_Logging\"(storage='file', storage_path=" + Quote(filepath.Join(dir, "log")) + ")",
 			"CALL enable_logging(storage_config={'path': " + Quote(filepath.Join(dir, "log.csv")) + "}, storage='file')",
+			"FROM query('FROM enable_log' || 'ging(storage=''file'', storage_path=''" + filepath.Join(dir, "log") + "'')')",
+			"SELECT * FROM \"QUERY\" /* x */ ('CALL enable_' || 'logging()')",
+			"PRAGMA json_execute_serialized_sql('{}')",
+			"SELECT * FROM json_execute_serialized_sql(replace('{\"x\":\"enable-logging\"}', '-', '_'))",
 			"PRAGMA profiling_output=" + Quote(filepath.Join(dir, "profile.json")),
 			"SET profiling_output=" + Quote(filepath.Join(dir, "profile.json")),
 			"PRAGMA enable_profiling='json'",
@@ -206,5 +212,69 @@ func TestNoSpill(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("spilled to %v", entries)
+	}
+}
+
+// TestNoCacheAcrossFiles: what DuckDB read from a descriptor is not what it
+// says of the next memory file there, though name, size and time are the same;
+// within a session, and in one that is opened after another was closed.
+func TestNoCacheAcrossFiles(t *testing.T) {
+	ctx := context.Background()
+	paths := map[string]int{}
+	for session := range 3 {
+		s, err := Open(Options{Files: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for i := range 4 {
+			want := int64(1000 + 10*session + i)
+			data, err := s.CopyOut(ctx, fmt.Sprintf("SELECT %d AS i FROM range(100)", want), "FORMAT parquet")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size == 0 {
+				size = len(data)
+			}
+			if len(data) != size {
+				t.Fatalf("the files differ in size: %d and %d", len(data), size)
+			}
+			f, err := s.Load(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths[f.Path()]++
+			same := time.Unix(1_000_000, 0)
+			if err := os.Chtimes(f.Path(), same, same); err != nil {
+				t.Fatal(err)
+			}
+			if got := count(t, s, "SELECT max(i) FROM read_parquet("+Quote(f.Path())+")"); got != want {
+				t.Errorf("session %d: the file of %d reads %d", session, want, got)
+			}
+			f.Release()
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(paths) > 6 {
+		t.Errorf("descriptors were not used again, so nothing is shown: %v", paths)
+	}
+}
+
+// TestOtherSessionsFiles: a session cannot read the memory files of another in
+// this process.
+func TestOtherSessionsFiles(t *testing.T) {
+	a, b := open(t, Options{Files: 1}), open(t, Options{Files: 1})
+	f, err := a.Load([]byte("x\n1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := "SELECT * FROM read_csv(" + Quote(f.Path()) + ")"
+	if err := run(a, statement); err != nil {
+		t.Error(err)
+	}
+	if err := run(b, statement); havre.KindOf(err) != havre.Refused {
+		t.Errorf("another session reads it: %v", err)
 	}
 }
