@@ -76,7 +76,7 @@ func (z keyZone) share(ctx context.Context, s Sharing) (Shared, error) {
 		return Shared{}, z.failed(ctx, sharedAction, havre.E("key.share", havre.NoSpace, "the folder "+s.Out+" cannot be made").Wrap(err))
 	}
 	for _, p := range parts {
-		file := filepath.Join(s.Out, strconv.Itoa(p.Number)+"-of-"+strconv.Itoa(p.People)+"-"+out.Set+".share")
+		file := filepath.Join(s.Out, strconv.Itoa(p.Number)+"-of-"+strconv.Itoa(p.People)+".share")
 		if err := writeSecret(file, p.Text()); err != nil {
 			return Shared{}, z.failed(ctx, sharedAction, err)
 		}
