@@ -133,6 +133,7 @@ var commands = []func(*env) *cobra.Command{
 	newIngest,
 	newQuality,
 	newPermit,
+	newCohort,
 	newStudy,
 	newWorker,
 	newRunner,

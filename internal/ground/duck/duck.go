@@ -25,6 +25,9 @@ type Options struct {
 	Memory  int64 // bytes DuckDB may use for its own buffers; 0 = 512 MiB
 	Threads int   // worker threads; 0 = 1
 	Files   int   // memory files that may be open at once; they count outside Memory
+	// Attach is a DuckDB file of the caller's own that SQL reads as database "cdm";
+	// nothing is written to it. "" for none, as everywhere in a hub.
+	Attach string
 }
 
 // Session is one locked-down in-memory database. Its methods are safe for
@@ -81,7 +84,7 @@ func (s *Session) lockdown(o Options) []string {
 	for i, f := range s.files {
 		paths[i] = Quote(f.Path())
 	}
-	return []string{
+	settings := []string{
 		fmt.Sprintf("SET memory_limit='%dB'", o.Memory),
 		fmt.Sprintf("SET threads=%d", o.Threads),
 		"SET temp_directory=''",
@@ -92,10 +95,15 @@ func (s *Session) lockdown(o Options) []string {
 		"SET allow_community_extensions=false",
 		"SET allow_persistent_secrets=false",
 		"SET preserve_insertion_order=true",
-		"SET allowed_paths=[" + strings.Join(paths, ", ") + "]",
+	}
+	if o.Attach != "" {
+		settings = append(settings, "ATTACH "+Quote(o.Attach)+" AS cdm (TYPE duckdb, READ_ONLY)")
+	}
+	return append(settings,
+		"SET allowed_paths=["+strings.Join(paths, ", ")+"]",
 		"SET enable_external_access=false",
 		"SET lock_configuration=true",
-	}
+	)
 }
 
 // Close ends the session and frees its memory files; their contents are gone.

@@ -24,9 +24,12 @@ const batchRows = 8192
 // parquetHeader gives the names of the top-level columns. Columns of nested
 // types have no values that a CDM field could take; they are named so that
 // they are listed as ignored.
-func (r *reading) parquetHeader() (names []string, err error) {
+func (r *reading) parquetHeader(ctx context.Context) (names []string, err error) {
+	if r.entry.duck != nil {
+		return r.entry.duck.columns, nil
+	}
 	defer r.entry.recovered(&err)
-	p, err := r.openParquet(0)
+	p, err := r.openParquet(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +45,8 @@ type parquetFile struct {
 	close  func()
 }
 
-func (r *reading) openParquet(batch int64) (*parquetFile, error) {
-	src, closer, err := r.entry.openAt()
+func (r *reading) openParquet(ctx context.Context, batch int64) (*parquetFile, error) {
+	src, closer, err := r.entry.openAt(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +74,7 @@ func (e entry) recovered(err *error) {
 // parquetRows gives the rows of a Parquet file, one batch of a row group in
 // memory at a time.
 func (r reading) parquetRows(ctx context.Context, yield func(*intake.Row, error) bool) error {
-	p, err := r.openParquet(batchRows)
+	p, err := r.openParquet(ctx, batchRows)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 // Package omop reads somebody's OMOP CDM, 5.3 or 5.4: a folder or a zip of
 // CSV, compressed CSV or Parquet files, in any case of names, in sub-folders,
-// split into pieces or not, with the junk that archives carry. Files are
-// streamed: memory does not grow with their size (a Parquet file's row groups
-// and a Parquet file compressed inside a zip excepted).
+// split into pieces or not, with the junk that archives carry; or a DuckDB file.
+// Files are streamed: memory does not grow with their size (a Parquet file's row
+// groups, a Parquet file compressed inside a zip and a DuckDB table excepted).
 //
 // Nothing is lost unseen: files that hold no CDM table are listed (Skipped),
 // columns that the CDM does not know are listed (intake.File.Ignored), and
@@ -52,10 +52,10 @@ type layout struct {
 	columns int         // how many columns the file has
 }
 
-// Open looks at a folder or zip file: names, headers and schemas, no rows.
+// Open looks at a folder, zip or DuckDB file: names, headers and schemas, no rows.
 // Errors are of kind NotFound (no such place, no table in it) or Invalid.
 func Open(ctx context.Context, place string) (*Source, error) {
-	t, err := openTree(place)
+	t, err := openTree(ctx, place)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (s *Source) add(ctx context.Context, t cdm.Table, e entry) error {
 	var header []string
 	var err error
 	if e.parquet() {
-		header, err = r.parquetHeader()
+		header, err = r.parquetHeader(ctx)
 	} else {
 		header, err = r.textHeader(t)
 	}

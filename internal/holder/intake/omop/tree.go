@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/bzip2"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/havre-hub/havre/internal/ground/duck"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
@@ -26,32 +28,39 @@ type tree struct {
 	place   string
 	entries []entry // by name
 	zip     *zip.ReadCloser
+	duck    *duck.Session
 }
 
 func (t tree) Close() error {
-	if t.zip == nil {
-		return nil
+	switch {
+	case t.duck != nil:
+		return t.duck.Close()
+	case t.zip != nil:
+		return t.zip.Close()
 	}
-	return t.zip.Close()
+	return nil
 }
 
 // entry is one file of the tree.
 type entry struct {
 	name string // within the tree, with slashes
 	size int64
-	path string    // on disk; "" in a zip
-	zip  *zip.File // nil on disk
+	path string    // on disk; "" elsewhere
+	zip  *zip.File // nil outside of a zip
+	duck *duckTable
 }
 
-func openTree(place string) (tree, error) {
+func openTree(ctx context.Context, place string) (tree, error) {
 	st, err := os.Stat(place)
 	if err != nil {
 		return tree{}, havre.E("intake", havre.NotFound, "there is nothing at "+place).
-			WithHint("name a folder or a zip file that holds the tables of an OMOP CDM").Wrap(err)
+			WithHint("name a folder, a zip file or a DuckDB file that holds the tables of an OMOP CDM").Wrap(err)
 	}
 	t := tree{place: place}
 	if st.IsDir() {
 		err = t.walk(place)
+	} else if isDuckDB(place) {
+		err = t.attach(ctx, place)
 	} else {
 		err = t.unzip(place)
 	}
@@ -91,7 +100,7 @@ func (t *tree) walk(root string) error {
 func (t *tree) unzip(place string) error {
 	z, err := zip.OpenReader(place)
 	if err != nil {
-		return havre.E("intake", havre.Invalid, place+" is neither a folder nor a zip file that can be read").
+		return havre.E("intake", havre.Invalid, place+" is neither a folder nor a zip or DuckDB file that can be read").
 			WithHint("unpack the archive and name the folder").Wrap(err)
 	}
 	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
@@ -112,7 +121,7 @@ var (
 	archiveRE = regexp.MustCompile(`\.(?:zip|7z|rar|tar|tgz|tar\.(?:gz|bz2|xz|zst))$`)
 )
 
-func (e entry) parquet() bool { return parquetRE.MatchString(baseLower(e.name)) }
+func (e entry) parquet() bool { return e.duck != nil || parquetRE.MatchString(baseLower(e.name)) }
 func (e entry) archive() bool { return archiveRE.MatchString(baseLower(e.name)) }
 func (e entry) data() bool    { return e.parquet() || textRE.MatchString(baseLower(e.name)) }
 
@@ -194,7 +203,11 @@ func (e entry) raw() (io.ReadCloser, error) {
 
 // openAt gives random access. A file compressed inside a zip is unpacked into
 // memory, for nothing may be written to a disk.
-func (e entry) openAt() (readAtSeeker, io.Closer, error) {
+func (e entry) openAt(ctx context.Context) (readAtSeeker, io.Closer, error) {
+	if e.duck != nil {
+		b, err := e.duck.parquet(ctx)
+		return bytes.NewReader(b), io.NopCloser(nil), err
+	}
 	if e.zip == nil {
 		f, err := os.Open(e.path)
 		if err != nil {

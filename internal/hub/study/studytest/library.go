@@ -11,14 +11,12 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/havre-hub/havre/internal/realinput"
 )
 
-// Library reads the published cohort definitions, by their number.
-func Library(t testing.TB) map[int][]byte {
+// Library reads an archive (.tar.zst) of cohort definitions, by their number.
+func Library(t testing.TB, archive string) map[int][]byte {
 	t.Helper()
-	f, err := os.Open(realinput.Path(t, "cohorts/definitions.json.tar.zst"))
+	f, err := os.Open(archive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,8 +27,8 @@ func Library(t testing.TB) map[int][]byte {
 	}
 	defer z.Close()
 	found := map[int][]byte{}
-	for archive := tar.NewReader(z); ; {
-		h, err := archive.Next()
+	for files := tar.NewReader(z); ; {
+		h, err := files.Next()
 		if errors.Is(err, io.EOF) {
 			return found
 		}
@@ -45,7 +43,7 @@ func Library(t testing.TB) map[int][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found[id], err = io.ReadAll(archive); err != nil {
+		if found[id], err = io.ReadAll(files); err != nil {
 			t.Fatal(err)
 		}
 	}
