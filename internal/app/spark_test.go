@@ -142,7 +142,7 @@ type grid struct {
 	self  string
 }
 
-func newGrid(t *testing.T, c *sparktest.Cluster, s3 *serve.Server, prefix string, o demo.Options) *grid {
+func newGrid(t testing.TB, c *sparktest.Cluster, s3 *serve.Server, prefix string, o demo.Options) *grid {
 	g := &grid{spark: c, s3: s3}
 	var err error
 	g.self, err = os.Executable()

@@ -74,6 +74,8 @@ func (h *Hub) choose(ctx context.Context, on On, run string, d *study.Definition
 			if a.Application != "" {
 				facts["application"], facts["spark"] = a.Application, a.Spark
 			}
+			facts["start_seconds"] = strconv.FormatFloat(sparked.Startup().Seconds(), 'f', 1, 64)
+			facts["worker_seconds"] = strconv.FormatFloat(plan.Took().Seconds(), 'f', 1, 64)
 			for name, buckets := range plan.By() {
 				facts["worker_"+name] = strconv.Itoa(len(buckets)) + " buckets"
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ const defaultWorker = "/var/lib/havre/worker"
 
 func newWorker(e *env) *cobra.Command {
 	var dir string
+	var cores int
 	cmd := &cobra.Command{
 		Use:   "worker --worker FOLDER",
 		Short: "On a machine of Spark: map the buckets that come as task lines",
@@ -32,10 +34,14 @@ Spark starts it (havre study run --runner spark); people use the commands below.
 		Example: "  havre worker --worker /var/lib/havre/worker < tasks",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cores > 0 {
+				runtime.GOMAXPROCS(cores)
+			}
 			return e.work(cmd.Context(), dir)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "worker", envOr("HAVRE_WORKER", defaultWorker), "the folder of the worker (or $HAVRE_WORKER)")
+	cmd.Flags().IntVar(&cores, "cores", 1, "cores to use, as many as Spark counts for one task (spark.task.cpus); 0 for all")
 	cmd.AddCommand(newWorkerInit(e), newWorkerEnroll(e), newWorkerList(e), newWorkerRemove(e))
 	return cmd
 }

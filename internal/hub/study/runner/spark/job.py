@@ -16,7 +16,10 @@ from pyspark import SparkContext
 
 
 def passed_on(where):
-    """Gives a worker's lines; when it fails, its last words become the error."""
+    """Gives a worker's lines; when it fails, its last words become the error.
+
+    With where, each line tells its executor, and a failure is an answer too.
+    """
 
     def lines_of(lines):
         at = ""
@@ -31,6 +34,9 @@ def passed_on(where):
                 else:
                     yield at + line
         except Exception as e:
+            if where:
+                yield at + (last or "error " + json.dumps({"kind": "internal", "message": str(e)[:400]}))
+                return
             raise RuntimeError("havre-worker " + (last or str(e))) from None
 
     return lines_of
@@ -101,6 +107,9 @@ def main():
 
     sc = SparkContext()
     sc.setLogLevel("WARN")
+    # Executors and their Pythons start now, so that a cluster without room shows.
+    cores = sc.defaultParallelism
+    sc.parallelize(range(cores), cores).map(lambda i: i).count()
     say("havre " + json.dumps({
         "spark": sc.version,
         "python": platform.python_version(),

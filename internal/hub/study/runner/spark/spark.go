@@ -64,6 +64,7 @@ type Runner struct {
 
 	session *session
 	run     int
+	startup time.Duration
 }
 
 var _ runner.Runner = (*Runner)(nil)
@@ -106,9 +107,14 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if r.Command == "" {
 		return havre.E("spark", havre.Usage, "no command of a worker was given")
 	}
+	began := time.Now()
 	r.session, err = startSession(ctx, r.Options)
+	r.startup = time.Since(began)
 	return err
 }
+
+// Startup is how long Spark's application took to start.
+func (r *Runner) Startup() time.Duration { return r.startup }
 
 // Application is what Spark says of itself, once a round has begun.
 func (r *Runner) Application() Hello {
