@@ -80,7 +80,7 @@ type Log struct {
 // Event is a rehearsal or a move that is on record.
 type Event struct {
 	At       time.Time `json:"at"`
-	OK       bool      `json:"ok"`
+	OK       bool      `json:"ok"` // it came to its end; a move that went back did not
 	From     string    `json:"from,omitempty"`
 	To       string    `json:"to,omitempty"`
 	Seconds  float64   `json:"seconds,omitempty"`
