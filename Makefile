@@ -27,6 +27,7 @@ demo: build ## the whole journey over 20,000 synthetic residents
 
 test-servers: tools
 	@command -v npm >/dev/null || { echo "make: npm is missing (the Azure Blob server of the tests comes from it): apt-get install nodejs npm"; exit 1; }
+	@command -v softhsm2-util >/dev/null || { echo "make: SoftHSM2 is missing (the tests' hardware token): apt-get install softhsm2"; exit 1; }
 	$(GO) run ./internal/ground/blob/blobtest/install
 
 test: test-servers ## every test; object stores are real servers on loopback

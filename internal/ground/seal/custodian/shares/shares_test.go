@@ -16,6 +16,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/realinput"
 )
 
 const ring = "0f3a9c5511aa22bb"
@@ -236,4 +237,42 @@ func FuzzWrapped(f *testing.F) {
 			t.Errorf("nothing opens: %v", got)
 		}
 	})
+}
+
+// TestPageVector: the shares of docs/formats/shares.md give the passphrase that
+// stands there.
+func TestPageVector(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(realinput.Root(t), "docs", "formats", "shares.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []secretsharing.Share
+	var want string
+	for _, block := range strings.Split(string(page), "```")[1:] {
+		name, text, _ := strings.Cut(block, "\n")
+		switch {
+		case strings.HasPrefix(name, "text vector=share"):
+			s, err := Parse([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := field.NewScalar()
+			if err := v.UnmarshalBinary(s.Value.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, secretsharing.Share{ID: field.NewScalar().SetUint64(uint64(s.Number)), Value: v})
+		case strings.HasPrefix(name, "text vector=passphrase"):
+			want = strings.TrimSpace(text)
+		}
+	}
+	if len(parts) != 2 {
+		t.Fatalf("the page has %d shares", len(parts))
+	}
+	secret, err := secretsharing.Recover(1, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := passphrase(secret); err != nil || got != want {
+		t.Errorf("the page's shares give %s, and the page says %s (%v)", got, want, err)
+	}
 }
