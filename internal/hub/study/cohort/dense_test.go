@@ -105,7 +105,10 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 		check(err)
 	}
 	exec("CREATE SCHEMA cdm")
-	buckets := max(4, persons/1500)
+	buckets := 4
+	for buckets*2*1000 <= persons {
+		buckets *= 2 // as a hub of 64 buckets has for 100,000 persons
+	}
 	store := warehousetest.Create(t, w.config, buckets)
 	batch, err := store.Begin(ctx, warehousetest.Actor)
 	check(err)

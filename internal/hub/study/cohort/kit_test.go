@@ -8,5 +8,3 @@ const minimal = `{"ConceptSets": [{"id": 5, "name": "s", "expression": {"items":
 "PrimaryCriteriaLimit": {"Type": "All"}}, "ExpressionLimit": {"Type": "All"}}`
 
 func minimalWith(_, text string) string { return strings.Replace(minimal, " CRITERION", text, 1) }
-
-const baseDay = 14600
