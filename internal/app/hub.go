@@ -17,6 +17,7 @@ import (
 	"github.com/havre-hub/havre/internal/hub/receive"
 	"github.com/havre-hub/havre/internal/hub/release"
 	"github.com/havre-hub/havre/internal/hub/warehouse"
+	"github.com/havre-hub/havre/internal/move"
 )
 
 // Hub is an open hub with all its rooms; Close it.
@@ -35,6 +36,7 @@ type Hub struct {
 	key       *seal.Key // the hub's own: seals what waits in the store
 	logKey    *sign.Signer
 	keys      sync.Map // of *seal.Key, by name (cachedKey)
+	moves     *move.Mover
 }
 
 // HubOptions say what hub to make.
@@ -163,6 +165,9 @@ func OpenHub(ctx context.Context, dir string) (_ *Hub, err error) {
 		return nil, err
 	}
 	if hub.Log, err = audit.Open(ctx, filepath.Join(dir, "log"), hub.logOptions()); err != nil {
+		return nil, err
+	}
+	if err = hub.attachMove(ctx); err != nil {
 		return nil, err
 	}
 	wc, err := hub.warehouseConfig()

@@ -15,7 +15,7 @@ import (
 func (h *Hub) Keys() verify.Keys {
 	own := []sign.PublicKey{h.home.signer.Public()}
 	return verify.Keys{Version: 1, Hub: h.Config.Name, Origin: h.logOptions().Origin,
-		Log: []sign.PublicKey{h.logKey.Public()}, Receipts: own, Permits: own, Releases: own}
+		Log: []sign.PublicKey{h.logKey.Public()}, Receipts: own, Permits: own, Releases: own, Moves: own}
 }
 
 // Mirror copies what is new in the log into the store, sealed, so that the log
@@ -61,6 +61,12 @@ func (h *Hub) ExportProofs(ctx context.Context, dir, released string) (tlog.Chec
 		if err := os.CopyFS(filepath.Join(dir, "releases", r.Name()), os.DirFS(filepath.Join(released, r.Name()))); err != nil {
 			return none, havre.E("export", havre.NoSpace, "the release "+r.Name()+" cannot be copied").Wrap(err)
 		}
+	}
+	if err := h.exportDestructions(filepath.Join(dir, verify.DestructionsDir)); err != nil {
+		return none, err
+	}
+	if err := h.exportMoves(ctx, filepath.Join(dir, verify.MovesDir)); err != nil {
+		return none, err
 	}
 	if err := h.exportDestructions(filepath.Join(dir, verify.DestructionsDir)); err != nil {
 		return none, err

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/havre-hub/havre/internal/ground/envelope"
@@ -20,12 +21,46 @@ func (h *Hub) ReadReceipt(signed []byte) (*envelope.Receipt, error) {
 	return envelope.VerifyReceipt(signed, h.home.signer.Public())
 }
 
+// ServeHub serves the hub at dir until ctx ends, and opens it again when a move
+// has given it other keys. ready is told the address, the first time.
+func ServeHub(ctx context.Context, dir, address string, ready func(string)) error {
+	told := false
+	for {
+		h, err := OpenHub(ctx, dir)
+		if err != nil {
+			return err
+		}
+		err = h.Serve(ctx, address, func(a string) {
+			address = a
+			if !told {
+				ready(a)
+			}
+			told = true
+		})
+		if cerr := h.Close(); err == nil {
+			err = cerr
+		}
+		if !errors.Is(err, errRenewed) {
+			return err
+		}
+	}
+}
+
+// errRenewed ends Serve when the hub has to be opened again.
+var errRenewed = errors.New("the hub has other keys now")
+
 // Serve answers on the address ("" = the configured one) until ctx ends, then
 // lets what is under way finish. ready is told the address once it listens.
 func (h *Hub) Serve(ctx context.Context, address string, ready func(string)) error {
 	if address == "" {
 		address = h.Config.Listen
 	}
+	renewed := make(chan struct{})
+	shut, err := h.openDoor(sync.OnceFunc(func() { close(renewed) }))
+	if err != nil {
+		return err
+	}
+	defer shut()
 	own, err := sign.Certificate(h.home.signer)
 	if err != nil {
 		return err
@@ -45,15 +80,23 @@ func (h *Hub) Serve(ctx context.Context, address string, ready func(string)) err
 	ready(l.Addr().String())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
+	again := false
 	select {
 	case err = <-done:
+	case <-renewed:
+		again = true
 	case <-ctx.Done():
+	}
+	if err == nil {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		err = server.Shutdown(grace)
 	}
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return havre.E("serve", havre.Internal, "the endpoint stopped").Wrap(err)
+	}
+	if again {
+		return errRenewed
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ counts and Merkle roots. Objects of no snapshot (left by a crash) are listed;
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withHub(cmd.Context(), dir, func(h *app.Hub) error {
-				r, err := h.Warehouse.Fsck(cmd.Context(), o, e.progress())
+				r, err := h.Fsck(cmd.Context(), o, e.progress())
 				if err != nil {
 					return err
 				}
@@ -199,10 +199,8 @@ own deliveries. Stops on SIGINT or SIGTERM when what is under way is done.`,
 		Example: "  havre serve --hub hub --listen 0.0.0.0:8443",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd.Context(), dir, func(h *app.Hub) error {
-				return h.Serve(cmd.Context(), listen, func(address string) {
-					fmt.Fprintf(e.Err, "havre: serving https://%s\n", address)
-				})
+			return app.ServeHub(cmd.Context(), dir, listen, func(address string) {
+				fmt.Fprintf(e.Err, "havre: serving https://%s\n", address)
 			})
 		},
 	}

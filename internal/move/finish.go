@@ -11,6 +11,22 @@ import (
 	"github.com/havre-hub/havre/internal/havre"
 )
 
+// Rekey is the first half of Finish: it passes the point of no return and gives
+// the key ring its new custodians. A hub that holds keys in memory is opened
+// again after it, and then calls Finish.
+func (m *Mover) Rekey(ctx context.Context, id string) error {
+	release, err := m.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
+	e, _, err := m.finishable(ctx, id)
+	if err != nil {
+		return err
+	}
+	return m.changeKeys(ctx, e)
+}
+
 // Finish ends a verified move, for good: the keys are wrapped for the new
 // custodians and the old wraps destroyed, the old copy is deleted, each of its
 // names is asked for once more, and the report is signed. id must name the move,
@@ -21,24 +37,8 @@ func (m *Mover) Finish(ctx context.Context, id string, p Pace) ([]byte, error) {
 		return nil, err
 	}
 	defer release()
-	e, err := m.need(ctx, record.KindMove, "havre move run and havre move verify come first", Verified, Finishing)
+	e, from, err := m.finishable(ctx, id)
 	if err != nil {
-		return nil, err
-	}
-	if id != e.id() {
-		return nil, havre.E(op, havre.Usage, "the move to be finished must be named: it is "+e.id()).
-			WithHint("after that there is no way back: havre move finish " + e.id())
-	}
-	from, err := m.c.Home.Open(ctx, e.From, false)
-	if err != nil {
-		return nil, err
-	}
-	if e.State == Verified {
-		if err := m.nothingLeft(ctx, from); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.finishing(ctx, e); err != nil {
 		return nil, err
 	}
 	err = e.timed("finish", func() error {
@@ -57,6 +57,28 @@ func (m *Mover) Finish(ctx context.Context, id string, p Pace) ([]byte, error) {
 		return nil, err
 	}
 	return m.close(ctx, e)
+}
+
+// finishable gives the move that may be finished, past the point of no return.
+func (m *Mover) finishable(ctx context.Context, id string) (*entry, blob.Store, error) {
+	e, err := m.need(ctx, record.KindMove, "havre move run and havre move verify come first", Verified, Finishing)
+	if err != nil {
+		return nil, nil, err
+	}
+	if id != e.id() {
+		return nil, nil, havre.E(op, havre.Usage, "the move to be finished must be named: it is "+e.id()).
+			WithHint("after that there is no way back: havre move finish " + e.id())
+	}
+	from, err := m.c.Home.Open(ctx, e.From, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.State == Verified {
+		if err := m.nothingLeft(ctx, from); err != nil {
+			return nil, nil, err
+		}
+	}
+	return e, from, m.finishing(ctx, e)
 }
 
 // finishing is the point of no return, put on the log before it is passed.
@@ -88,10 +110,7 @@ func (m *Mover) changeKeys(ctx context.Context, e *entry) error {
 	}
 	step := m.c.Progress.Step("wrap the keys anew", -1, "")
 	defer step.Done()
-	if err := m.c.Keys.Rewrap(ctx); err != nil {
-		return err
-	}
-	if err := m.c.Keys.DestroyOld(ctx); err != nil {
+	if err := m.c.Keys.Rotate(ctx); err != nil {
 		return err
 	}
 	var err error

@@ -47,6 +47,7 @@ type doc struct {
 	ToPlace    record.Place `json:"to_place"`
 	Actor      string       `json:"actor"`
 	Nonce      string       `json:"nonce"` // of the claim
+	Host       []byte       `json:"host"`  // PlanOptions.Host
 	Cost       record.Cost  `json:"cost"`
 	Clock      record.Clock `json:"clock"`
 	PlanCount  int64        `json:"plan_objects"`

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,15 +254,7 @@ func (r *ring) Custodians(context.Context) ([]string, error) {
 	return strings.Fields(string(b)), nil
 }
 
-func (r *ring) Rewrap(ctx context.Context) error {
-	now, err := r.Custodians(ctx)
-	if err != nil || slices.Contains(now, "new") {
-		return err
-	}
-	return renameio.WriteFile(r.path(), []byte("old new"), 0o600)
-}
-
-func (r *ring) DestroyOld(context.Context) error {
+func (r *ring) Rotate(context.Context) error {
 	return renameio.WriteFile(r.path(), []byte("new"), 0o600)
 }
 

@@ -44,15 +44,13 @@ type Home interface {
 	Absolute(url string) string
 }
 
-// Keys changes who opens the hub's key ring. Each call is repeated without harm.
+// Keys changes who opens the hub's key ring.
 type Keys interface {
 	// Custodians gives the ids of those who can open the ring now.
 	Custodians(ctx context.Context) ([]string, error)
-	// Rewrap wraps the ring's key for the new custodians and proves that they
-	// open it; the old ones still do.
-	Rewrap(ctx context.Context) error
-	// DestroyOld leaves the new custodians alone.
-	DestroyOld(ctx context.Context) error
+	// Rotate wraps the ring's key for the new custodians, proves that they open
+	// it, and destroys the old wraps. It is repeated without harm.
+	Rotate(ctx context.Context) error
 }
 
 // Examiner looks into a store with the hub's keys.

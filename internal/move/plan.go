@@ -22,6 +22,7 @@ type PlanOptions struct {
 	PerGB    string    // what the old host takes for reading out 10^9 bytes, decimal; "" = not known, counted as 0
 	Currency string    // of PerGB; "" = EUR
 	Notice   time.Time // day on which notice was given to the old host; zero = today
+	Host     []byte    // JSON, kept for who asked (Plan of the open move), not looked at
 }
 
 // Plan is what a move would mean.
@@ -123,7 +124,7 @@ func (m *Mover) draft(kind string, o PlanOptions) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{State: Planned, doc: doc{Kind: kind, From: from, To: o.To, Actor: o.Actor, Nonce: rand.Text(),
+	e := &entry{State: Planned, doc: doc{Kind: kind, From: from, To: o.To, Actor: o.Actor, Nonce: rand.Text(), Host: o.Host,
 		Cost: record.Cost{PerGB: o.PerGB, Currency: o.Currency}, Milliseconds: map[string]int64{}, Steps: map[string]int64{}}}
 	if e.FromPlace, err = PlaceOf(m.c.Home.Absolute(from)); err != nil {
 		return nil, err

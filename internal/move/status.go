@@ -28,6 +28,7 @@ type Status struct {
 	Clock    record.Clock     `json:"clock"`
 	Times    record.MoveTimes `json:"times"`
 	Next     string           `json:"next"` // command, or ""
+	Host     []byte           `json:"-"`    // PlanOptions.Host
 }
 
 // Status tells of the open move, else of the last one; NotFound if there never was one.
@@ -45,7 +46,7 @@ func (m *Mover) Status(ctx context.Context) (Status, error) {
 
 func (m *Mover) status(ctx context.Context, e *entry) (Status, error) {
 	s := Status{ID: e.id(), Kind: e.Kind, State: e.State, From: e.FromPlace, To: e.ToPlace, Objects: e.Objects, Bytes: e.Bytes,
-		FreezeMS: e.Frozen, Root: e.Root, Clock: e.Clock, Times: e.Times}
+		FreezeMS: e.Frozen, Root: e.Root, Clock: e.Clock, Times: e.Times, Host: e.Host}
 	s.Next = map[State]string{Planned: "havre move run", Copying: "havre move run", Switching: "havre move run", Switched: "havre move verify",
 		Verified: "havre move finish " + e.id(), Finishing: "havre move finish " + e.id(), Returning: "havre move back"}[e.State]
 	if e.Kind == record.KindDrill && s.Next != "" && e.State != Returning {

@@ -92,8 +92,12 @@ func CheckConsistency(earlier, later Checkpoint, hashes [][]byte) error {
 	return nil
 }
 
-// RootFromTiles computes the root of the first size entries from the tiles.
-func (r *Reader) RootFromTiles(size int64) ([]byte, error) {
+// RootFromTiles computes the root of a log of size entries from its tiles.
+func (r *Reader) RootFromTiles(size int64) ([]byte, error) { return r.RootAt(size, size) }
+
+// RootAt computes the root that a log had when it had size entries, from the
+// tiles of now, when it has so many more.
+func (r *Reader) RootAt(size, now int64) ([]byte, error) {
 	if size == 0 {
 		return rfc6962.DefaultHasher.EmptyRoot(), nil
 	}
@@ -101,7 +105,7 @@ func (r *Reader) RootFromTiles(size int64) ([]byte, error) {
 	cache := map[[2]int64][][]byte{}
 	hashes := make([][]byte, len(ids))
 	for i, id := range ids {
-		h, err := r.node(id, size, cache)
+		h, err := r.node(id, now, cache)
 		if err != nil {
 			return nil, err
 		}

@@ -74,7 +74,7 @@ func (v *folder) beganSo(h record.LogHead) error {
 	if h.Size < 0 || h.Size > v.head.Size {
 		return fail("it tells of a log of %d entries, and this one has only %d", h.Size, v.head.Size)
 	}
-	root, err := v.log.RootFromTiles(h.Size)
+	root, err := v.log.RootAt(h.Size, v.head.Size)
 	if err != nil {
 		return err
 	}
