@@ -168,7 +168,7 @@ func decode(name string, plain []byte, bucketKey havre.Secret) (*Manifest, strin
 	}
 	again, root, err := encode(m, bucketKey)
 	if err != nil {
-		return nil, "", err
+		return bad("has no canonical form")
 	}
 	if !hmac.Equal([]byte(d.MAC), []byte(mac(bucketKey, root))) {
 		return nil, "", havre.E("snapshot.open", havre.Tampered, name+" was not written by this hub").

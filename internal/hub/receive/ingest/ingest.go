@@ -11,6 +11,7 @@ package ingest
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +69,9 @@ func Run(ctx context.Context, in Input) (Report, error) {
 	if in.Progress == nil {
 		in.Progress = havre.NoProgress
 	}
+	// What is held here is large and lives for a whole pass: at the usual rate the
+	// collector would let as much again lie about.
+	defer debug.SetGCPercent(debug.SetGCPercent(40))
 	r := &run{in: in, tables: map[string]*TableAccount{}}
 	r.workers = int(max(1, min(int64(runtime.GOMAXPROCS(0)), in.Memory/workerMemory)))
 	if err := r.all(ctx); err != nil {

@@ -48,14 +48,15 @@ func (p *pass) schema() *arrow.Schema {
 
 // WriterProperties say how the segments of a table are encoded: zstd, and a
 // dictionary for each column except keys of events, whose values hardly repeat.
-func WriterProperties(t omop.Table) *parquet.WriterProperties {
+// Further properties, which benchmarks give, come last.
+func WriterProperties(t omop.Table, further ...parquet.WriterProperty) *parquet.WriterProperties {
 	o := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd), parquet.WithMaxRowGroupLength(RowGroupRows), parquet.WithCreatedBy("havre")}
 	for _, c := range []string{t.ID, "visit_occurrence_id", "visit_detail_id"} {
 		if f, ok := t.Field(c); ok && f.Type == omop.Integer {
 			o = append(o, parquet.WithDictionaryFor(c, false), parquet.WithEncodingFor(c, parquet.Encodings.DeltaBinaryPacked))
 		}
 	}
-	return parquet.NewWriterProperties(o...)
+	return parquet.NewWriterProperties(append(o, further...)...)
 }
 
 // segments writes the rows of one bucket.
