@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/havre-hub/havre/internal/ground/audit/tlog"
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/warehouse"
+)
+
+// Fsck checks the warehouse, and that the store still has the newest snapshot
+// that the log knows of: a store that goes back to an older state is whole in
+// itself, and only the log tells.
+func (h *Hub) Fsck(ctx context.Context, o warehouse.FsckOptions, progress havre.Progress) (warehouse.FsckReport, error) {
+	number, root, err := h.committed(ctx)
+	if err != nil {
+		return warehouse.FsckReport{}, err
+	}
+	snap, err := h.Warehouse.At(ctx, number)
+	lost := havre.KindOf(err) == havre.NotFound || err == nil && snap.Root() != root
+	if lost {
+		o.Collect = false // what looks like orphans may be the lost snapshot's
+	}
+	r, err := h.Warehouse.Fsck(ctx, o, progress)
+	if err == nil && lost {
+		r.Faults = append(r.Faults, warehouse.Fault{Object: fmt.Sprintf("snapshot/%012d", number), Kind: havre.Tampered,
+			Problem: "the log says that this snapshot was committed with root " + root + ", and the store does not have it"})
+	}
+	return r, err
+}
+
+// committed gives the newest snapshot that the log says was committed.
+func (h *Hub) committed(ctx context.Context) (number int64, root string, err error) {
+	c, err := h.Log.Checkpoint()
+	if err != nil {
+		return 0, "", err
+	}
+	for r, err := range h.Log.Entries(ctx, 0, c.Size, tlog.Filter{Action: warehouse.CommittedAction}) {
+		if err != nil {
+			return 0, "", err
+		}
+		if number, err = strconv.ParseInt(r.Entry.Subject, 10, 64); err != nil {
+			return 0, "", havre.E("fsck", havre.Tampered, fmt.Sprintf("entry %d of the log names no snapshot", r.Index)).Wrap(err)
+		}
+		root = r.Entry.Facts["root"]
+	}
+	if root == "" {
+		return 0, "", havre.E("fsck", havre.Tampered, "the log knows of no snapshot").
+			WithHint("restore the log from its mirror in the store or from a copy")
+	}
+	return number, root, nil
+}
