@@ -12,6 +12,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/config"
 	"github.com/havre-hub/havre/internal/ground/blob"
+	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/host"
 	"github.com/havre-hub/havre/internal/host/descriptor"
@@ -40,6 +41,7 @@ type MoveResult struct {
 	Plan   *move.Plan   `json:"plan,omitempty"`
 	Status *move.Status `json:"status,omitempty"`
 	Report []byte       `json:"report,omitempty"` // signed (drill, finish)
+	Moved  *record.Move `json:"moved,omitempty"`  // what stands in it
 }
 
 // The act between the two halves of finish; only this package asks for it.
@@ -124,13 +126,34 @@ func (h *Hub) Move(ctx context.Context, r MoveRequest, p havre.Progress) (MoveRe
 	case actRekey:
 		return MoveResult{}, h.rekey(ctx, m, r)
 	case "finish":
-		report, err := m.Finish(ctx, r.ID, r.Pace)
-		return MoveResult{Report: report}, err
+		return h.reported(m.Finish(ctx, r.ID, r.Pace))
 	case "drill":
-		report, err := m.Drill(ctx, plan, r.Pace)
-		return MoveResult{Report: report}, err
+		return h.reported(m.Drill(ctx, plan, r.Pace))
 	}
 	return MoveResult{}, havre.E("move", havre.Usage, "there is no step "+r.Act+" of a move")
+}
+
+func (h *Hub) reported(signed []byte, err error) (MoveResult, error) {
+	if err != nil {
+		return MoveResult{}, err
+	}
+	m, err := record.VerifyMove(signed, h.home.signer.Public())
+	return MoveResult{Report: signed, Moved: m}, err
+}
+
+// MoveReport gives a signed report of the hub at dir, the last one if id is "".
+func (h *Hub) MoveReport(ctx context.Context, id string) (MoveResult, error) {
+	all, err := move.Reports(ctx, h.Meta)
+	if err != nil {
+		return MoveResult{}, err
+	}
+	for _, r := range slices.Backward(all) {
+		if id == "" || r.ID == id {
+			return h.reported(r.Signed, nil)
+		}
+	}
+	return MoveResult{}, havre.E("move.report", havre.NotFound, "this hub has no signed report "+id+" of a move or drill").
+		WithHint("a report is signed when a move or drill is finished: havre move status")
 }
 
 // rekey puts the new host on record, where one was named, and changes the keys.
