@@ -80,6 +80,10 @@ func Open(ctx context.Context, place string, definitions []*cohort.Definition, p
 // file reads one file into the buckets.
 func (c *CDM) file(ctx context.Context, src *source.Source, f intake.File, columns []string, counter havre.Counter) error {
 	t, _ := omop.Lookup(f.Table)
+	f.Ignored = nil
+	f.Columns = slices.DeleteFunc(slices.Clone(f.Columns), func(c string) bool {
+		return c != t.Person && c != t.Concept && !slices.Contains(columns, c)
+	})
 	l := newLoader(t, f, columns)
 	pending := int64(0)
 	for row, err := range src.Rows(ctx, f) {

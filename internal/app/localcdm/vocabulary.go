@@ -93,6 +93,8 @@ func (v *vocabulary) table(ctx context.Context, src *source.Source, name string,
 			continue
 		}
 		found = true
+		f.Ignored = nil
+		f.Columns = slices.DeleteFunc(slices.Clone(f.Columns), func(c string) bool { return !slices.Contains(columns, c) })
 		at := make([]int, len(columns))
 		for i, c := range columns {
 			at[i] = slices.Index(f.Columns, c)

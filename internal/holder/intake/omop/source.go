@@ -52,6 +52,20 @@ type layout struct {
 	columns int         // how many columns the file has
 }
 
+// only leaves the columns that a file lists.
+func (l layout) only(f intake.File) layout {
+	out := layout{columns: l.columns}
+	for i, field := range l.fields {
+		if slices.Contains(f.Columns, field.Name) {
+			out.fields, out.from = append(out.fields, field), append(out.from, l.from[i])
+		}
+	}
+	if len(f.Ignored) > 0 {
+		out.others = l.others
+	}
+	return out
+}
+
 // Open looks at a folder, zip or DuckDB file: names, headers and schemas, no rows.
 // Errors are of kind NotFound (no such place, no table in it) or Invalid.
 func Open(ctx context.Context, place string) (*Source, error) {
@@ -81,8 +95,9 @@ func (s *Source) Skipped() []intake.Skipped { return s.skipped }
 // columns show.
 func (s *Source) CDMVersion() string { return s.version }
 
-// Rows reads one of Files. It ends after the first error; errors name the file
-// and where in it.
+// Rows reads one of Files, or some Columns and Ignored of it if f lists fewer:
+// what is not listed is not read. It ends after the first error; errors name the
+// file and where in it.
 func (s *Source) Rows(ctx context.Context, f intake.File) iter.Seq2[*intake.Row, error] {
 	return func(yield func(*intake.Row, error) bool) {
 		r, ok := s.how[f.Name]
@@ -91,6 +106,7 @@ func (s *Source) Rows(ctx context.Context, f intake.File) iter.Seq2[*intake.Row,
 			return
 		}
 		var err error
+		r.layout = r.layout.only(f)
 		if r.entry.parquet() {
 			err = r.parquetRows(ctx, yield)
 		} else {
