@@ -141,8 +141,6 @@ var commands = []func(*env) *cobra.Command{
 	newRelease,
 	newAudit,
 	newFsck,
-	newDrill,
-	newMove,
 	newKey,
 	newServe,
 	newHost,

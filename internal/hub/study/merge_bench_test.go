@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/hub/study"
 	"github.com/havre-hub/havre/internal/hub/study/analysis"
 	"github.com/havre-hub/havre/internal/hub/study/cohort"
@@ -121,5 +124,48 @@ func BenchmarkMerge(b *testing.B) {
 		b.ReportMetric(time.Since(began).Seconds(), "s/merge")
 		b.ReportMetric(float64(size)/buckets, "B/partial")
 		b.ReportMetric(float64(len(d.Analyses)), "analyses")
+	}
+}
+
+// BenchmarkMemory maps one bucket of 2 M rows with the whole library and tells
+// how far the heap grows, for each row: what a bucket needs of memory.
+func BenchmarkMemory(b *testing.B) {
+	tables := studytest.ReadFolder(b, realinput.Path(b, "cohorts/dense-cdm"))
+	rows := 0
+	for name, t := range tables {
+		if spec, ok := omop.Lookup(name); ok && spec.PersonLevel {
+			rows += t.Len()
+		}
+	}
+	j := study.Job{ID: "memory", Definition: libraryCounts(b), Rows: studytest.New(1, tables), Vocabulary: studytest.NewVocabulary(tables), Build: analysis.Build}
+	m, err := study.NewMapper(b.Context(), j)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		debug.FreeOSMemory()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		before, most := stats.HeapAlloc, uint64(0)
+		over, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				runtime.ReadMemStats(&stats)
+				most = max(most, stats.HeapAlloc)
+				select {
+				case <-over:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		}()
+		if _, err := m.Map(b.Context(), 0); err != nil {
+			b.Fatal(err)
+		}
+		close(over)
+		<-done
+		b.ReportMetric(float64(most-before)/float64(rows), "heap-B/row")
+		b.ReportMetric(float64(rows), "rows")
 	}
 }
