@@ -18,8 +18,11 @@ func (h *Hub) Fsck(ctx context.Context, o warehouse.FsckOptions, progress havre.
 	if err != nil {
 		return warehouse.FsckReport{}, err
 	}
-	snap, err := h.Warehouse.At(ctx, number)
-	lost := havre.KindOf(err) == havre.NotFound || err == nil && snap.Root() != root
+	lost := false
+	if root != "" {
+		snap, err := h.Warehouse.At(ctx, number)
+		lost = havre.KindOf(err) == havre.NotFound || err == nil && snap.Root() != root
+	}
 	if lost {
 		o.Collect = false // what looks like orphans may be the lost snapshot's
 	}
@@ -31,7 +34,8 @@ func (h *Hub) Fsck(ctx context.Context, o warehouse.FsckOptions, progress havre.
 	return r, err
 }
 
-// committed gives the newest snapshot that the log says was committed.
+// committed gives the newest snapshot that the log says was committed; no root
+// if it says so of none.
 func (h *Hub) committed(ctx context.Context) (number int64, root string, err error) {
 	c, err := h.Log.Checkpoint()
 	if err != nil {
@@ -45,10 +49,6 @@ func (h *Hub) committed(ctx context.Context) (number int64, root string, err err
 			return 0, "", havre.E("fsck", havre.Tampered, fmt.Sprintf("entry %d of the log names no snapshot", r.Index)).Wrap(err)
 		}
 		root = r.Entry.Facts["root"]
-	}
-	if root == "" {
-		return 0, "", havre.E("fsck", havre.Tampered, "the log knows of no snapshot").
-			WithHint("restore the log from its mirror in the store or from a copy")
 	}
 	return number, root, nil
 }

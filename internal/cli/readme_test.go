@@ -28,7 +28,7 @@ func TestPagesAreTrue(t *testing.T) {
 	pages = append(append(pages, more...), filepath.Join(root, "README.md"), filepath.Join(root, "LIMITATIONS.md"), filepath.Join(root, "GLOSSARY.md"))
 	var (
 		links    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-		commands = regexp.MustCompile("(?:`|^|bin/)havre ([a-z][a-z -]*)")
+		commands = regexp.MustCompile("(?:`|bin/)havre ([a-z][a-z -]*)")
 		seen     = 0
 	)
 	for _, page := range pages {
