@@ -46,6 +46,9 @@ func TestPagesAreTrue(t *testing.T) {
 				t.Errorf("%s links to %s, which is not there", name, m[1])
 			}
 		}
+		if strings.HasPrefix(name, "docs/formats/") {
+			continue // they have texts that look like commands and are none
+		}
 		for line := range strings.SplitSeq(string(text), "\n") {
 			for _, m := range commands.FindAllStringSubmatch(line, -1) {
 				seen++
