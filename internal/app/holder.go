@@ -30,7 +30,7 @@ func InitHolder(_ context.Context, dir, name, hubCard, keeperCard string) (Card,
 	}
 	h, err := deliver.CreateHome(dir, deliver.Peers{Holder: havre.HolderID(name),
 		Hub:    deliver.HubPeer{Name: hub.Name, PublicKey: hub.Key, Recipient: hubTo, Generation: hub.Generation},
-		Keeper: deliver.KeeperPeer{Recipient: keeperTo, PublicKey: keeper.Key, Generation: keeper.Generation}})
+		Keeper: deliver.KeeperPeer{Recipient: keeperTo, PublicKey: keeper.Key.String(), Generation: keeper.Generation}})
 	if err != nil {
 		return Card{}, err
 	}

@@ -119,10 +119,15 @@ func (z keyZone) one(ref string, wraps []seal.Wrap, place custodian.Place) (seal
 				WithHint("bring it, or leave it out: havre key rotate --to ... for each that is to stay").Wrap(err)
 		}
 	}
-	if r, ok := c.(seal.Renewable); ok {
-		return r.Renew()
+	r, ok := c.(seal.Renewable)
+	if !ok {
+		return c, nil
 	}
-	return c, nil
+	// What an earlier renewal left, that was cut before the ring changed, goes first.
+	if err := r.Settle(wraps[i].ID); err != nil {
+		return nil, err
+	}
+	return r.Renew()
 }
 
 // settle has every custodian destroy the key that it had before the ring's

@@ -62,9 +62,6 @@ func (h *Hub) ExportProofs(ctx context.Context, dir, released string) (tlog.Chec
 			return none, havre.E("export", havre.NoSpace, "the release "+r.Name()+" cannot be copied").Wrap(err)
 		}
 	}
-	if err := h.exportDestructions(filepath.Join(dir, verify.DestructionsDir)); err != nil {
-		return none, err
-	}
 	if err := h.exportMoves(ctx, filepath.Join(dir, verify.MovesDir)); err != nil {
 		return none, err
 	}

@@ -2,9 +2,7 @@ package seal
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,11 +207,9 @@ func (c *FileCustodian) Unwrap(wrapped []byte) (havre.Secret, error) {
 	return havre.NewSecret(b), err
 }
 
-// Renew writes a fresh key to PATH.next.
+// Renew writes a fresh key to PATH.next. What an earlier renewal left there may
+// be the one key that opens the ring, so it must be settled first.
 func (c *FileCustodian) Renew() (Custodian, error) {
-	if err := os.Remove(c.path + nextSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fileError("seal.custodian", c.path+nextSuffix+" cannot be removed", err)
-	}
 	next, err := newFile(FileOptions{c.path, c.ref, c.ring, c.ask})
 	if err != nil {
 		return nil, err

@@ -252,7 +252,13 @@ func TestDestroy(t *testing.T) {
 func TestRenewalCut(t *testing.T) {
 	for name, cut := range map[string]func(k *ringKit){
 		"the fresh key was not finished": func(k *ringKit) { k.must(os.WriteFile(k.file("hub.key.next"), []byte("AGE-SEC"), 0o600)) },
-		"the ring was not changed":       func(k *ringKit) { _, err := k.ring.Custodian().(Renewable).Renew(); k.must(err) },
+		"the ring was not changed": func(k *ringKit) {
+			_, err := k.ring.Custodian().(Renewable).Renew()
+			k.must(err)
+			if _, err := k.ring.Custodian().(Renewable).Renew(); havre.KindOf(err) != havre.Exists {
+				t.Errorf("renewed over an unsettled key: %v", err)
+			}
+		},
 		"the ring was changed": func(k *ringKit) {
 			c, err := k.ring.Custodian().(Renewable).Renew()
 			k.must(err)

@@ -50,7 +50,7 @@ type HubPeer struct {
 // and the key that signs its cards.
 type KeeperPeer struct {
 	Recipient seal.Recipient `yaml:"recipient"`
-	PublicKey sign.PublicKey `yaml:"public_key,omitempty"`
+	PublicKey string         `yaml:"public_key,omitempty"` // absent in folders of before keys could rotate
 
 	Generation int `yaml:"generation,omitempty"` // of the recipient
 }

@@ -24,7 +24,7 @@ func (h *Home) RenewHub(name string, key sign.PublicKey, to seal.Recipient, gene
 // RenewKeeper is RenewHub for the keeper.
 func (h *Home) RenewKeeper(key sign.PublicKey, to seal.Recipient, generation int) error {
 	p := h.Peers
-	known := p.Keeper.PublicKey.String()
+	known := p.Keeper.PublicKey
 	if err := renewable("keeper", known != "" && known == key.String(), generation, p.Keeper.Generation); err != nil {
 		return err
 	}
