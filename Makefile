@@ -28,7 +28,10 @@ demo: build ## the whole journey over 20,000 synthetic residents
 test-servers: tools
 	@command -v npm >/dev/null || { echo "make: npm is missing (the Azure Blob server of the tests comes from it): apt-get install nodejs npm"; exit 1; }
 	@command -v softhsm2-util >/dev/null || { echo "make: SoftHSM2 is missing (the tests' hardware token): apt-get install softhsm2"; exit 1; }
+	@command -v java >/dev/null || { echo "make: Java is missing (the Spark of the tests needs it): apt-get install openjdk-17-jre-headless"; exit 1; }
+	@python3 -m pip --version >/dev/null || { echo "make: pip is missing (the Spark of the tests comes from it): apt-get install python3-pip"; exit 1; }
 	$(GO) run ./internal/ground/blob/blobtest/install
+	$(GO) run ./internal/hub/study/runner/spark/sparktest/install
 
 test: test-servers ## every test; object stores are real servers on loopback
 	$(GO) test -timeout 30m ./...
