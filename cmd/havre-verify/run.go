@@ -7,19 +7,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/havre-hub/havre/internal/ground/audit/verify"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-const usage = `usage: havre-verify --keys FILE [--json] FOLDER
+const usage = `usage: havre-verify --keys FILE [--json] [--move REPORT] FOLDER
 
 Checks the folder that "havre audit export" wrote, offline: the log (every
-entry, its checkpoints and their consistency), and each receipt, permit and
-release (signature, files, entry in the log).
+entry, its checkpoints and their consistency), and each receipt, permit, release
+and report of a move (signature, files, entries in the log).
 
-  --keys FILE  the hub's public keys, got by another way than the folder
-  --json       print the report as one JSON object
+  --keys FILE    the hub's public keys, got by another way than the folder
+  --move REPORT  also check this report of a move or drill against the log
+  --json         print the report as one JSON object
 
 Without --keys the keys in the folder itself are used, and only show that the
 folder agrees with itself; compare their fingerprint with the hub's.
@@ -44,11 +46,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 }
 
 func check(ctx context.Context, args []string, out, errs io.Writer) error {
-	var keysFile string
+	var keysFile, moveFile string
 	var asJSON, help bool
 	flags := flag.NewFlagSet("havre-verify", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&keysFile, "keys", "", "")
+	flags.StringVar(&moveFile, "move", "", "")
 	flags.BoolVar(&asJSON, "json", false, "")
 	flags.BoolVar(&help, "help", false, "")
 	flags.BoolVar(&help, "h", false, "")
@@ -77,10 +80,31 @@ func check(ctx context.Context, args []string, out, errs io.Writer) error {
 	if rep == nil {
 		return err
 	}
+	if moveFile != "" {
+		if err := addMove(ctx, rep, moveFile, folders[0], keys); err != nil {
+			return err
+		}
+		err = rep.Err()
+	}
 	if perr := print(out, rep, asJSON, keysFile != ""); perr != nil {
 		return havre.E("print", havre.Internal, "the report cannot be written").Wrap(perr)
 	}
 	return err
+}
+
+// addMove checks a report that did not come with the folder.
+func addMove(ctx context.Context, rep *verify.Report, file, folder string, keys verify.Keys) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return havre.E("verify", havre.NotFound, "the report "+file+" cannot be read").Wrap(err)
+	}
+	m, err := verify.Move(ctx, b, os.DirFS(filepath.Join(folder, verify.LogDir)), keys)
+	if err != nil {
+		rep.Add(file, err, "")
+		return nil
+	}
+	rep.Add(file, nil, verify.MoveDetail(m))
+	return nil
 }
 
 // trusted reads the keys that were given, or warns and takes those in the folder.

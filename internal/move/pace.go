@@ -49,8 +49,8 @@ func (p *pace) take(ctx context.Context, n int64) error {
 }
 
 // turn does one object. While the hub itself reads, one stream works at a time
-// and rests as long as it worked, so that reads keep at least half of what the
-// machine and the stores can give.
+// and rests half as long as it worked, so that reads keep more than half of what
+// the machine and the stores can give.
 func (p *pace) turn(ctx context.Context, do func() error) error {
 	if p.live == nil || !p.live.busy() {
 		return do()
@@ -65,7 +65,7 @@ func (p *pace) turn(ctx context.Context, do func() error) error {
 	err := do()
 	if err == nil && p.live.busy() {
 		select {
-		case <-time.After(min(time.Since(began), time.Second)):
+		case <-time.After(min(time.Since(began)/2, time.Second)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

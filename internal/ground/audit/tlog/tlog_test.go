@@ -121,6 +121,18 @@ func TestReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, k := range []int{0, 1, 3, 255, 256, 300} { // what the log was before, from the tiles of now
+			if k > n {
+				continue
+			}
+			then, err := NewReader(build(t, s, k), trust(s)).Checkpoint()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if root, err := r.RootAt(int64(k), c.Size); err != nil || !bytes.Equal(root, then.Root[:]) {
+				t.Fatalf("the root of the first %d of %d entries: %x, %v", k, n, root, err)
+			}
+		}
 		if root, err := r.RootFromTiles(c.Size); err != nil || !bytes.Equal(root, c.Root[:]) {
 			t.Fatalf("%d entries: root from tiles %x, %v", n, root, err)
 		}

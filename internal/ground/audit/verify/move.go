@@ -27,12 +27,17 @@ func (v *folder) move(ctx context.Context, b []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return MoveDetail(m), nil
+}
+
+// MoveDetail says in a line what a sound report tells.
+func MoveDetail(m *record.Move) string {
 	what := "moved to"
 	if m.Kind == record.KindDrill {
 		what = "rehearsed at"
 	}
 	return fmt.Sprintf("%s: %d objects, %d bytes %s %s, one root on both sides, the other copy is gone; it stands in the log as entry %d",
-		m.ID, m.Objects, m.Bytes, what, m.To.Where, m.LogIndex), nil
+		m.ID, m.Objects, m.Bytes, what, m.To.Where, m.LogIndex)
 }
 
 func (v *folder) moved(ctx context.Context, b []byte) (*record.Move, error) {

@@ -28,7 +28,7 @@ import (
 var rewrite = flag.Bool("rewrite", false, "write the test vectors into docs/formats")
 
 // vectorFiles are the pages whose blocks "```text vector=NAME" are vectors.
-var vectorFiles = []string{"log.md", "permit.md", "release.md", "signatures.md"}
+var vectorFiles = []string{"log.md", "move-report.md", "permit.md", "release.md", "signatures.md"}
 
 // vectors makes every vector from the published key (the seed is 32 bytes of
 // 0x01) and fixed values.
@@ -100,6 +100,27 @@ func vectors(t *testing.T) map[string][]byte {
 	v["release-payload"] = must(sign.Canonical(release))
 	v["release"] = must(record.SignRelease(release, s))
 
+	store := record.Evidence{Snapshot: strings.Repeat("cd", 32), Number: 7, Deliveries: 3, Rows: 2041587, Log: record.LogHead{Size: 60, Root: strings.Repeat("ab", 32)},
+		Studies: []record.StudyMark{{Name: "quality", Mark: strings.Repeat("ef", 32)}}}
+	total, err := record.Egress(27053260800, "0.08")
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := &record.Move{ID: "m-0002", Kind: record.KindMove, Hub: "demo",
+		From: record.Place{Kind: "azblob", Where: "azblob://health/hub at demo.blob.core.windows.net"}, To: record.Place{Kind: "s3", Where: "s3://health/hub at s3.example"},
+		Objects: 1195, Bytes: 27053260800, Root: strings.Repeat("12", 32), RootBack: strings.Repeat("12", 32), Before: store, After: store,
+		Times: record.MoveTimes{Planned: noon, Began: noon.Add(time.Hour), Copied: noon.Add(3 * time.Hour), Switched: noon.Add(3 * time.Hour),
+			Verified: noon.Add(5 * time.Hour), Finishing: noon.Add(6 * time.Hour), Finished: noon.Add(7 * time.Hour)},
+		Milliseconds: map[string]int64{"copy": 4000000, "read_back": 3000000, "freeze": 850, "verify": 5000000, "finish": 3000000}, Runs: 2,
+		Traffic: record.Traffic{Read: 27053270000, Written: 27053260800, ReadBack: 54106521600},
+		Keys:    record.MoveKeys{Before: []string{"file:0123456789abcdef"}, After: []string{"pkcs11:fedcba9876543210"}, Changed: true},
+		Removed: record.Removed{Objects: 1195, Probed: 1195}, Cost: record.Cost{PerGB: "0.08", Currency: "EUR", Total: total},
+		Clock: record.NewClock(time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)).At(noon),
+		Steps: map[string]int64{"planned": 40, "started": 41, "switching": 50, "switched": 51, "verified": 58, "finishing": 59}, LogIndex: 63}
+	v["move-payload"] = must(sign.Canonical(move))
+	line("move-digest", record.MoveDigest(move))
+	v["move"] = must(record.SignMove(move, s))
+
 	keys := OneKey("demo", origin, s.Public())
 	v["keys"] = must(keys.Encode())
 	line("keys-fingerprint", keys.Fingerprint())
@@ -161,6 +182,9 @@ func TestVectorsVerify(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := envelope.VerifyReceipt(v["receipt"], k); err != nil {
+		t.Error(err)
+	}
+	if _, err := record.VerifyMove(v["move"], k); err != nil {
 		t.Error(err)
 	}
 	if _, err := ParseKeys(v["keys"]); err != nil {

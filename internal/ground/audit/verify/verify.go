@@ -154,13 +154,17 @@ type folder struct {
 	rep     *Report
 }
 
-func (v *folder) add(what string, err error, detail string) {
+func (v *folder) add(what string, err error, detail string) { v.rep.Add(what, err, detail) }
+
+// Add puts one more check into the report; err is why it failed, or nil.
+func (r *Report) Add(what string, err error, detail string) {
 	c := Check{What: what, OK: err == nil, Detail: detail}
 	if err != nil {
 		c.Detail = err.Error()
-		v.rep.Failed++
+		r.Failed++
+		r.OK = false
 	}
-	v.rep.Checks = append(v.rep.Checks, c)
+	r.Checks = append(r.Checks, c)
 }
 
 func (v *folder) checkLog(ctx context.Context, p havre.Progress) error {

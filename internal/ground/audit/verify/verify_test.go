@@ -86,7 +86,7 @@ func FuzzFolder(f *testing.F) {
 		fsys := fstest.MapFS{}
 		for name, b := range map[string][]byte{
 			"log/checkpoint": checkpoint, "log/checkpoints.jsonl": document, "log/tile/entries/000": document, "log/tile/0/000": document,
-			"receipts/a.json": document, "permits/a.json": document, "releases/a/record.json": document,
+			"receipts/a.json": document, "permits/a.json": document, "moves/a.json": document, "releases/a/record.json": document,
 		} {
 			fsys[name] = &fstest.MapFile{Data: b}
 		}
