@@ -141,6 +141,8 @@ var commands = []func(*env) *cobra.Command{
 	newRelease,
 	newAudit,
 	newFsck,
+	newDrill,
+	newMove,
 	newKey,
 	newServe,
 	newHost,
