@@ -176,6 +176,7 @@ func (b *planner) criterion(c *circe.Criterion, supply *int32) (int32, string) {
 	} else {
 		pc.source = source
 	}
+	pc.plain = pc.source == nil && !pc.first && pc.supply == nil && pc.adjust == nil && pc.period == nil && len(pc.filters) == 0
 	b.plan.criteria = append(b.plan.criteria, pc)
 	b.plan.keys = append(b.plan.keys, key)
 	b.wants(i, set, source)

@@ -12,6 +12,6 @@
 // the order of persons and dates (load.go); every row is handed to the criteria
 // that want its concept, which list the events they keep (hits.go); each
 // definition then visits the persons who have an event that lets them enter,
-// and nobody else (evaluate.go, group.go, exit.go). Persons are taken a few
-// hundred at a time, so that what they need stays in the processor's cache.
+// and nobody else (evaluate.go, group.go, exit.go). Persons are taken a
+// hundred or so at a time, so that what they need stays in the processor's cache.
 package cohort

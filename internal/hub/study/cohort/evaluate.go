@@ -38,7 +38,7 @@ func (m *Members) Of(i int) (from, to int) {
 
 // atOnce is how many persons are evaluated together: few enough that their
 // events stay in the processor's cache.
-const atOnce = 256
+const atOnce = 128
 
 // Evaluate answers every definition of the plan over one bucket. An error of
 // the reader is given back as it is.
@@ -134,8 +134,7 @@ func (w *work) definition(n, lo, hi int) {
 	for i := range hi - lo {
 		any := false
 		for _, c := range d.primary {
-			h := &w.hits[c]
-			any = any || h.first[i] != h.first[i+1]
+			any = any || w.hits[c].spans[i].to != 0
 		}
 		if any {
 			w.person(n, d, lo+i, i)
@@ -190,7 +189,7 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 					addDays(op.Start, d.Primary.PriorDays) > h.start || addDays(h.start, d.Primary.PostDays) > op.End {
 					continue
 				}
-				x := entry{start: h.start, end: h.end, opStart: op.Start, opEnd: op.End, visit: NoConcept, id: e.id[h.row], sort: h.start, place: int32(place)}
+				x := entry{start: h.start, end: h.end, opStart: op.Start, opEnd: op.End, visit: NoConcept, row: h.row, sort: h.start, place: int32(place)}
 				if len(e.visit) > 0 {
 					x.visit = e.visit[h.row]
 				}
@@ -213,7 +212,7 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 		if c != 0 {
 			return c
 		}
-		if c := cmp.Compare(a.id, b.id); c != 0 {
+		if c := cmp.Compare(w.idOf(d, a), w.idOf(d, b)); c != 0 {
 			return c
 		}
 		return firstOrder(a.place, b.place, a.end, b.end, a.opEnd, b.opEnd)
@@ -221,6 +220,11 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 	if d.Primary.Limit != circe.LimitAll {
 		w.entries = w.entries[:1]
 	}
+}
+
+// idOf gives the id of a primary event.
+func (w *work) idOf(d *plannedDefinition, e entry) int64 {
+	return w.events[w.plan.criteria[d.primary[e.place]].domain].id[e.row]
 }
 
 // ownStart gives the start of an event for which a fixed date is taken.

@@ -12,8 +12,8 @@ import (
 type entry struct {
 	start, end     date
 	opStart, opEnd date
-	visit          int64 // NoConcept: none
-	id             int64
+	visit          int64  // NoConcept: none
+	row            int32  // in the table of its criterion
 	sort           date   // what decides which event is first
 	place          int32  // of its criterion in the definition
 	met            uint64 // inclusion rules that it meets
@@ -242,13 +242,16 @@ func (w *work) value(c *correlatedPlan, h *hit) {
 // keepWhere keeps the events of a criterion for which its condition holds. All
 // deaths of a person are one event to the reference, which knows them by the
 // person's id.
-func (w *work) keepWhere(c *plannedCriterion, h *hits, lo int) {
+func (w *work) keepWhere(c *plannedCriterion, h *hits, lo, hi int) {
 	e := &w.events[c.domain]
 	together := w.plan.domains[c.domain].ID == ""
 	kept := int32(0)
-	for i := range len(h.first) - 1 {
+	for i := range hi - lo {
+		if h.spans[i].to == 0 {
+			continue
+		}
 		mine := h.of(i)
-		h.first[i] = kept
+		from := kept
 		w.rows = w.rows[:0]
 		for k, x := range mine {
 			for _, op := range w.people.Periods(lo + i) {
@@ -264,17 +267,18 @@ func (w *work) keepWhere(c *plannedCriterion, h *hits, lo int) {
 				continue
 			}
 			if len(w.rows) > 0 && w.holds(c.group, w.rows, lo+i, i) {
-				from := k
+				first := k
 				if together {
-					from = 0
+					first = 0
 				}
-				kept += int32(copy(h.list[kept:], mine[from:k+1]))
+				kept += int32(copy(h.list[kept:], mine[first:k+1]))
 			}
 			w.rows = w.rows[:0]
 		}
-	}
-	if n := len(h.first) - 1; n >= 0 {
-		h.first[n] = kept
+		h.spans[i] = hitSpan{}
+		if kept > from {
+			h.spans[i] = hitSpan{from, kept}
+		}
 	}
 	h.list = h.list[:kept]
 }

@@ -15,53 +15,85 @@ type hit struct {
 // hits are the events that one criterion keeps of the persons at hand, by
 // person, then start.
 type hits struct {
-	list  []hit
-	first []int32 // where each person's begin; one more at the end
+	list   []hit
+	spans  [atOnce]hitSpan // of each person
+	filled bool
 }
 
+// hitSpan is a range of a list of hits; empty as long as to is 0.
+type hitSpan struct{ from, to int32 }
+
 // of gives those of the i-th person at hand.
-func (h *hits) of(i int) []hit { return h.list[h.first[i]:h.first[i+1]] }
+func (h *hits) of(i int) []hit { return h.list[h.spans[i].from:h.spans[i].to] }
+
+// add keeps an event of the i-th person; persons come in order.
+func (h *hits) add(i int, start, end date, row int32) {
+	s := &h.spans[i]
+	if s.to == 0 {
+		s.from, h.filled = int32(len(h.list)), true
+	}
+	h.list = append(h.list, hit{start, end, row})
+	s.to = int32(len(h.list))
+}
+
+// empty drops all events.
+func (h *hits) empty() {
+	if h.filled {
+		h.list, h.filled = h.list[:0], false
+		clear(h.spans[:])
+	}
+}
 
 // collect hands the events of the persons [lo, hi) to the criteria.
 func (w *work) collect(lo, hi int) {
 	for i := range w.hits {
-		h := &w.hits[i]
-		h.list, h.first = h.list[:0], append(h.first[:0], 0)
+		w.hits[i].empty()
 	}
 	for i := range w.plan.domains {
 		d, e := &w.plan.domains[i], &w.events[i]
+		standard, source, bySource := d.byStandard.criteria, d.bySource.criteria, len(d.bySource.criteria) > 1
 		for person := lo; person < hi; person++ {
 			for _, row := range e.order[e.first[person]:e.first[person+1]] {
-				for _, c := range d.byStandard.criteria[e.standard[row]] {
-					w.offer(c, e, row, person)
+				for _, c := range standard[e.standard[row]] {
+					w.offer(c, e, row, person, person-lo)
 				}
-				for _, c := range d.bySource.criteria[e.source[row]] {
-					w.offer(c, e, row, person)
+				if bySource {
+					for _, c := range source[e.source[row]] {
+						w.offer(c, e, row, person, person-lo)
+					}
 				}
 				for _, c := range d.every {
-					w.offer(c, e, row, person)
+					w.offer(c, e, row, person, person-lo)
 				}
-			}
-			for _, c := range d.criteria {
-				h := &w.hits[c]
-				h.first = append(h.first, int32(len(h.list)))
 			}
 		}
 	}
 	for i := range w.plan.criteria {
-		c := &w.plan.criteria[i]
+		c, h := &w.plan.criteria[i], &w.hits[i]
+		if !h.filled {
+			continue
+		}
 		if c.adjust != nil {
-			w.reorder(&w.hits[i], &w.events[c.domain])
+			h.reorder(&w.events[c.domain], hi-lo)
 		}
 		if c.group != nil {
-			w.keepWhere(c, &w.hits[i], lo)
+			w.keepWhere(c, h, lo, hi)
 		}
 	}
 }
 
-// offer lets a criterion see one of its rows, in order.
-func (w *work) offer(i int32, e *events, row int32, person int) {
+// offer lets a criterion see one of its rows, in order; local is the person's
+// place among those at hand.
+func (w *work) offer(i int32, e *events, row int32, person, local int) {
 	c, h := &w.plan.criteria[i], &w.hits[i]
+	start, end := e.start[row], noDate
+	if len(e.end) > 0 {
+		end = e.end[row]
+	}
+	if c.plain {
+		h.add(local, start, end, row)
+		return
+	}
 	if c.source != nil && !contains(c.source, e.sourceID[row]) {
 		return
 	}
@@ -70,10 +102,6 @@ func (w *work) offer(i int32, e *events, row int32, person int) {
 			return
 		}
 		w.seen[i] = int32(person) + 1
-	}
-	start, end := e.start[row], noDate
-	if len(e.end) > 0 {
-		end = e.end[row]
 	}
 	if c.supply != nil {
 		end = addDays(start, *c.supply)
@@ -112,12 +140,12 @@ func (w *work) offer(i int32, e *events, row int32, person int) {
 			end = p.End
 		}
 	}
-	h.list = append(h.list, hit{start, end, row})
+	h.add(local, start, end, row)
 }
 
 // reorder puts moved events in order again.
-func (w *work) reorder(h *hits, e *events) {
-	for i := range len(h.first) - 1 {
+func (h *hits) reorder(e *events, persons int) {
+	for i := range persons {
 		slices.SortStableFunc(h.of(i), func(a, b hit) int {
 			if a.start != b.start || len(e.id) == 0 {
 				return firstOrder(a.start, b.start)

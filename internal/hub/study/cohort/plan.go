@@ -48,6 +48,7 @@ type plannedDefinition struct {
 // plannedCriterion is a criterion that one or more definitions ask for.
 type plannedCriterion struct {
 	domain  int32
+	plain   bool // nothing is asked but concepts
 	first   bool
 	source  []int64 // concepts that the row's source concept must be among, besides; nil for any
 	filters []plannedFilter
