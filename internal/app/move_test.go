@@ -31,7 +31,6 @@ type movable struct {
 	dir    string
 	waits  havre.DeliveryID // received by nobody yet
 	study  ReferenceStudy
-	keeper string
 }
 
 func (m *movable) at(p ...string) string { return filepath.Join(append([]string{m.dir}, p...)...) }
