@@ -20,8 +20,11 @@ func newDemo(e *env) *cobra.Command {
 		Short: "The whole journey, over a synthetic population or your own OMOP CDM",
 		Long: `Makes two hospitals and a national payer (or takes your own OMOP CDM with
 --from), a keeper and a hub; delivers, links, ingests, permits, studies,
-releases and verifies; then tries what must not work. It leaves a folder with
-one sub-folder per zone, and report.html.`,
+releases and verifies; rehearses leaving its host and leaves it; then tries what
+must not work. It leaves a folder with one sub-folder per zone, and report.html.
+
+The hosts' parts are played by real servers on this machine, Azurite and
+versitygw, if make test-servers has installed them, else by two folders.`,
 		Example: `  havre demo --out demo-out
   havre demo --from my-cdm.zip --out my-demo`,
 		Args: cobra.NoArgs,
@@ -39,6 +42,7 @@ one sub-folder per zone, and report.html.`,
 	f.StringVar(&o.From, "from", "", "folder or zip of an OMOP CDM 5.3 or 5.4 (CSV, gzipped CSV or Parquet) in place of the synthetic population")
 	f.StringVar(&o.Study, "study", "", "study.yaml to run in place of the built-in one")
 	f.IntVar(&o.Residents, "residents", 20_000, "size of the synthetic population")
+	f.StringVar((*string)(&o.Stores), "stores", string(demo.Auto), "what plays the two hosts: servers, folders, or auto")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the synthetic population")
 	return cmd
 }
@@ -65,6 +69,10 @@ func tell(w io.Writer, s *demo.Summary) {
 	for _, r := range s.Releases {
 		line("Left the hub", "release %s: %d cells, %d of them withheld, agreed by two people", r.ID, r.Cells, r.Suppressed)
 	}
+	if m := s.Move; m != nil {
+		line("Left its host", "rehearsed, then moved from %s to %s: %d objects, %.1f MiB", m.Stores[0], m.Stores[1], m.Objects, float64(m.Bytes)/(1<<20))
+		line("", "roots %s, old copy %s, report %s", yes(m.RootsEqual, "equal", "DIFFER"), yes(!m.OldCopyReadable, "dead", "STILL READABLE"), yes(m.ReportVerified, "verified from files alone", "NOT VERIFIED"))
+	}
 	line("Suspended permit", "%s", yes(s.SuspendedRunRefused, "the next run was refused", "THE NEXT RUN WENT THROUGH"))
 	line("Tampered log", "%s", yes(s.TamperFound, "found", "NOT FOUND"))
 	line("Log", "%d entries, root %s, %s", s.Log.Size, s.Log.Root, yes(s.Log.Verified, "verified from files alone", "NOT VERIFIED"))
@@ -79,6 +87,7 @@ func tell(w io.Writer, s *demo.Summary) {
 		{"hub/", "what the hub has: keys (wrapped), log, states"},
 		{"store/", "all that the host sees"},
 		{"released/", "all that left"},
+		{"posture-*", "who could read what, before and after the move (en, fr)"},
 		{"verify/", "what outsiders check: havre-verify " + filepath.Join(s.Folder, "verify")},
 	} {
 		fmt.Fprintf(w, "  %-12s %s\n", p.path, p.what)

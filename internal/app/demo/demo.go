@@ -23,6 +23,7 @@ type Options struct {
 	Study     string // study.yaml; "" for the built-in one
 	Residents int    // of the synthetic population
 	Seed      uint64
+	Stores    Stores // "" is Auto
 	Progress  havre.Progress
 }
 
@@ -44,6 +45,7 @@ type journey struct {
 	def       *study.Definition
 	permitID  string
 	releaseID string
+	hosts     hosts
 }
 
 // Run makes the whole journey and gives the summary. The folder stays, also
@@ -68,12 +70,15 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if o.From != "" {
 		j.s.Source = o.From
 	}
+	j.hosts.stop = func() {}
+	defer func() { j.hosts.stop() }()
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
 		{"population", j.population},
 		{"zones", j.zones},
+		{"place", j.place},
 		{"deliver", j.deliver},
 		{"link", j.link},
 		{"ingest", j.ingest},
@@ -81,10 +86,12 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		{"permit", j.permit},
 		{"study", j.study},
 		{"release", j.release},
-		{"verify", j.verify},
+		{"move", j.leave},
 		{"suspend", j.suspend},
+		{"verify", j.verify},
 		{"tamper", j.tamper},
 		{"report", j.report},
+		{"settle", j.settle},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -118,14 +125,14 @@ func (j *journey) population(ctx context.Context) error {
 
 // zones makes a keeper, a hub and the holders' homes, and lets them know each
 // other. The custodians' keys stand apart from all of them.
-func (j *journey) zones(ctx context.Context) error {
+func (j *journey) zones(ctx context.Context) (err error) {
+	if j.hosts, err = j.standUp(ctx); err != nil {
+		return err
+	}
 	if _, err := app.InitKeeper(ctx, j.at("keeper"), "keeper", "file:../custodian/keeper.key"); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(j.at("store"), 0o700); err != nil {
-		return havre.E("demo", havre.NoSpace, "the store's folder cannot be made").Wrap(err)
-	}
-	if _, err := app.InitHub(ctx, app.HubOptions{Dir: j.at("hub"), Name: "le-havre", Store: "file:../store", KeyBesideStore: true,
+	if _, err := app.InitHub(ctx, app.HubOptions{Dir: j.at("hub"), Name: "le-havre", Store: j.hosts.first, KeyBesideStore: true,
 		Custodian: "file:../custodian/hub.key", Buckets: warehouse.DefaultBuckets, Actor: operator}); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ package demo
 import (
 	"fmt"
 
+	"github.com/havre-hub/havre/internal/app"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/receive/quality"
 )
@@ -21,6 +22,7 @@ type Summary struct {
 	Linkage             *Linkage           `json:"linkage,omitempty"` // only where the truth is known
 	Effect              *Effect            `json:"effect,omitempty"`  // only where the truth is known
 	Releases            []Release          `json:"releases"`
+	Move                *Move              `json:"move"`
 	Log                 Log                `json:"log"`
 	Store               Store              `json:"store"`
 	SuspendedRunRefused bool               `json:"suspended_run_refused"`
@@ -68,6 +70,13 @@ type Release struct {
 	Files      []string `json:"files"` // within released/ID
 	Cells      int      `json:"cells"`
 	Suppressed int      `json:"suppressed"`
+}
+
+// Move is how the hub left its first host for its second.
+type Move struct {
+	app.Relocation
+	Stores  [2]string `json:"stores"` // what played the hosts' parts
+	Drilled bool      `json:"drilled"`
 }
 
 // Log is the audit log at the end.

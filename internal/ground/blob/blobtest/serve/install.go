@@ -34,9 +34,31 @@ func Install(ctx context.Context) error {
 	return errors.Join(s3, azure)
 }
 
+// Ready says whether both servers are installed, so that starting them needs
+// no network.
+func Ready() bool {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{versitygwName, azuriteName} {
+		if _, err := os.Stat(filepath.Join(cache, "havre-test", name)); err != nil {
+			return false
+		}
+	}
+	_, err = exec.LookPath("node")
+	return err == nil
+}
+
+// The servers' folders in the cache.
+const (
+	versitygwName = "versitygw-" + VersitygwVersion
+	azuriteName   = "azurite-" + AzuriteVersion
+)
+
 // versitygw gives the path of its program.
 func versitygw(ctx context.Context) (string, error) {
-	folder, err := installed(ctx, "versitygw-"+VersitygwVersion, func(ctx context.Context, folder string) error {
+	folder, err := installed(ctx, versitygwName, func(ctx context.Context, folder string) error {
 		cmd := exec.CommandContext(ctx, "go", "install", "github.com/versity/versitygw/cmd/versitygw@"+VersitygwVersion)
 		cmd.Dir = folder
 		// The test's own build settings must not reach this build.
@@ -53,7 +75,7 @@ func azurite(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("the Azure test server needs %s: apt-get install nodejs npm: %w", program, err)
 		}
 	}
-	folder, err := installed(ctx, "azurite-"+AzuriteVersion, func(ctx context.Context, folder string) error {
+	folder, err := installed(ctx, azuriteName, func(ctx context.Context, folder string) error {
 		cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--no-save",
 			"--ignore-scripts", "azurite@"+AzuriteVersion)
 		cmd.Dir = folder

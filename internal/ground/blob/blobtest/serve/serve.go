@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -116,6 +117,9 @@ func (s *Server) URLThrough(endpoint, prefix string) string {
 
 // Getenv gives the environment that holds the server's credentials.
 func (s *Server) Getenv(name string) string { return s.env[name] }
+
+// Credentials gives that environment whole.
+func (s *Server) Credentials() map[string]string { return maps.Clone(s.env) }
 
 // Stop ends the server.
 func (s *Server) Stop() { s.process.stop() }
