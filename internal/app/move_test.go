@@ -27,10 +27,10 @@ const mover = "operator@hub.example"
 // movable is a hub with one delivery in its warehouse, one that waits in
 // transit, and a study that is permitted.
 type movable struct {
-	t      testing.TB
-	dir    string
-	waits  havre.DeliveryID // received by nobody yet
-	study  ReferenceStudy
+	t     testing.TB
+	dir   string
+	waits havre.DeliveryID // received by nobody yet
+	study ReferenceStudy
 }
 
 func (m *movable) at(p ...string) string { return filepath.Join(append([]string{m.dir}, p...)...) }
