@@ -23,7 +23,7 @@ type Options struct {
 	Study     string // study.yaml; "" for the built-in one
 	Residents int    // of the synthetic population
 	Seed      uint64
-	Stores    Stores // "" is Auto
+	Stores    Stores // "" is Folders
 	Progress  havre.Progress
 }
 
@@ -90,8 +90,8 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		{"suspend", j.suspend},
 		{"verify", j.verify},
 		{"tamper", j.tamper},
-		{"report", j.report},
 		{"settle", j.settle},
+		{"report", j.report},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {

@@ -45,9 +45,13 @@ var health = []string{"condition_concept_id", "drug_exposure_start_date", "perso
 
 func TestDemoSynthetic(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "demo")
-	s, err := Run(context.Background(), Options{Out: out, Residents: 4000, Seed: 1, Progress: havre.NoProgress})
+	s, err := Run(context.Background(), Options{Out: out, Residents: 4000, Seed: 1, Stores: Servers, Progress: havre.NoProgress})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m := s.Move; m == nil || !m.Drilled || !m.RootsEqual || m.OldCopyReadable || !m.ReportVerified || m.Objects < 1000 ||
+		!strings.HasPrefix(m.From, "azblob:") || !strings.HasPrefix(m.To, "s3:") {
+		t.Errorf("move %+v", m)
 	}
 	if err := s.Rows.balanced(); err != nil || s.Rows.Stored == 0 || len(s.Rows.Rejected) == 0 {
 		t.Errorf("rows %+v: %v", s.Rows, err)

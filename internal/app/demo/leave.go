@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,7 +25,8 @@ type Stores string
 
 // Servers are Azurite and versitygw on loopback, real servers of the Azure Blob
 // and S3 protocols; Auto takes them where make test-servers has installed them
-// and two folders elsewhere.
+// and two folders elsewhere. The servers' credentials are in the process's
+// environment while the demo runs, so two demos on servers need two processes.
 const (
 	Auto    Stores = "auto"
 	Servers Stores = "servers"
@@ -50,11 +52,11 @@ type hosts struct {
 func (j *journey) standUp(ctx context.Context) (hosts, error) {
 	none := hosts{stop: func() {}}
 	switch j.Stores {
-	case "", Auto:
+	case Auto:
 		if !serve.Ready() {
 			return j.folders(none)
 		}
-	case Folders:
+	case "", Folders:
 		return j.folders(none)
 	case Servers:
 	default:
@@ -70,7 +72,7 @@ func (j *journey) standUp(ctx context.Context) (hosts, error) {
 		return none, havre.E("demo", havre.StoreUnavailable, "the Azure Blob server of the demo does not start").
 			WithHint("make test-servers installs it; --stores folders does without").Wrap(err)
 	}
-	s3, err := serve.S3(ctx, j.at("store"))
+	s3, err := serve.S3(ctx, j.at("s3"))
 	if err != nil {
 		azure.Stop()
 		_ = os.RemoveAll(work)
@@ -197,20 +199,25 @@ func (j *journey) posture(ctx context.Context, name string) error {
 	return nil
 }
 
-// settle points the hub at the folder in which the second server kept its
-// objects, because the servers end with the demo: a store is moved by copying it,
-// and what versitygw keeps is a plain folder of objects.
+// settle keeps the second server's objects in the folder store, and points the
+// hub there, because the servers end with the demo. A store is moved by copying
+// its objects, and versitygw keeps each as a plain file.
 func (j *journey) settle(ctx context.Context) error {
 	j.hosts.stop()
 	j.hosts.stop = func() {}
-	if !strings.HasPrefix(j.hosts.second, "s3:") {
+	bucket, isServer := strings.CutPrefix(j.hosts.second, "s3://")
+	if !isServer {
 		return nil
+	}
+	bucket, _, _ = strings.Cut(bucket, "?")
+	if err := errors.Join(os.Rename(j.at("s3", "buckets", filepath.FromSlash(bucket)), j.at("store")), os.RemoveAll(j.at("s3"))); err != nil {
+		return havre.E("demo.settle", havre.NoSpace, "the store's objects cannot be kept").Wrap(err)
 	}
 	conf := config.DefaultHub()
 	if err := config.Read(j.at("hub"), &conf); err != nil {
 		return err
 	}
-	conf.Store = "file:../store/buckets/havre/havre"
+	conf.Store = "file:../store"
 	if err := config.Replace(j.at("hub"), &conf); err != nil {
 		return err
 	}
