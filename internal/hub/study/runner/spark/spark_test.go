@@ -54,7 +54,7 @@ func ask(url string) int {
 // asked is a spark.Work whose buckets are mapped in the test's process, called
 // from processes that Spark starts.
 type asked struct {
-	mu      sync.Mutex
+	mu      sync.RWMutex // held for reading while a bucket is mapped, so that Stop waits for those
 	task    runner.Task
 	ctx     context.Context
 	stopped bool
@@ -91,9 +91,6 @@ func (a *asked) Answer(line string) (int, []byte, error) {
 }
 
 func (a *asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	t, ctx, stopped := a.task, a.ctx, a.stopped
-	a.mu.Unlock()
 	fail := func(err error) {
 		w.WriteHeader(http.StatusConflict)
 		fmt.Fprint(w, worker.ErrorLine(err))
@@ -108,11 +105,13 @@ func (a *asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(err)
 		return
 	}
-	if stopped || ctx.Err() != nil {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.stopped || a.ctx.Err() != nil {
 		fail(havre.E("suite", havre.PermitDenied, "the run is over"))
 		return
 	}
-	partial, err := t.Map(ctx, bucket)
+	partial, err := a.task.Map(a.ctx, bucket)
 	if err != nil {
 		fail(err)
 		return
