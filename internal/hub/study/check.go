@@ -27,6 +27,8 @@ var kinds = map[AnalysisKind]kindRules{
 	KindCounts:      {[]string{"cohort", "by", "age_bands", "totals"}, []string{"cohort"}},
 	KindIncidence:   {[]string{"target", "outcome", "time_at_risk", "clean_window", "by", "age_bands", "totals"}, []string{"target", "outcome"}},
 	KindRateRatio:   {[]string{"target", "comparator", "outcome", "time_at_risk", "clean_window"}, []string{"target", "comparator", "outcome"}},
+	KindSurvival:    {[]string{"target", "comparator", "outcome", "time_at_risk", "clean_window", "by", "age_bands", "step"}, []string{"target", "outcome"}},
+	KindHazardRatio: {[]string{"target", "comparator", "outcome", "time_at_risk", "clean_window", "adjust", "age_bands", "ties"}, []string{"target", "comparator", "outcome"}},
 	KindObservation: {[]string{"cohort"}, []string{"cohort"}},
 	KindRecords:     {[]string{"cohort", "tables"}, []string{"cohort"}},
 	KindConcepts:    {[]string{"cohort", "table", "top"}, []string{"cohort"}},
@@ -34,7 +36,7 @@ var kinds = map[AnalysisKind]kindRules{
 
 // Kinds lists the kinds of analyses.
 func Kinds() []AnalysisKind {
-	return []AnalysisKind{KindCounts, KindIncidence, KindRateRatio, KindObservation, KindRecords, KindConcepts}
+	return []AnalysisKind{KindCounts, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts}
 }
 
 // Dimensions lists what persons can be counted by.
@@ -130,6 +132,7 @@ func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 		p.at(at, "analysis %q: a clean window is a number of days or ever", s.Name)
 	}
 	p.checkTables(s, at)
+	p.checkTimes(s, cohorts, at)
 }
 
 func (p *problems) checkTables(s *Spec, at ast.Node) {

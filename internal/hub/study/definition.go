@@ -33,7 +33,7 @@ type Spec struct {
 	Kind  AnalysisKind `json:"kind"`
 
 	Cohort     string `json:"cohort,omitempty"` // counts, observation, records, concepts
-	Target     string `json:"target,omitempty"` // incidence, rate_ratio
+	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio
 	Comparator string `json:"comparator,omitempty"`
 	Outcome    string `json:"outcome,omitempty"`
 
@@ -43,6 +43,9 @@ type Spec struct {
 
 	TimeAtRisk  TimeAtRisk `json:"time_at_risk,omitzero"`
 	CleanWindow int        `json:"clean_window,omitempty"` // days, or Ever
+	Step        int        `json:"step,omitempty"`         // survival: days of the steps that the released curve is made of
+	Adjust      []string   `json:"adjust,omitempty"`       // hazard_ratio: covariates
+	Ties        string     `json:"ties,omitempty"`         // hazard_ratio: efron or breslow
 
 	Tables []string `json:"tables,omitempty"` // records: the tables to count
 	Table  string   `json:"table,omitempty"`  // concepts: the table to look into
@@ -54,12 +57,14 @@ type AnalysisKind string
 
 // The kinds that exist.
 const (
-	KindCounts      AnalysisKind = "counts"      // persons of a cohort by their traits at entry
-	KindIncidence   AnalysisKind = "incidence"   // events over person-years
-	KindRateRatio   AnalysisKind = "rate_ratio"  // of two cohorts
-	KindObservation AnalysisKind = "observation" // persons under observation by calendar year
-	KindRecords     AnalysisKind = "records"     // records and persons by table
-	KindConcepts    AnalysisKind = "concepts"    // the concepts of a table that most persons have
+	KindCounts      AnalysisKind = "counts"       // persons of a cohort by their traits at entry
+	KindIncidence   AnalysisKind = "incidence"    // events over person-years
+	KindRateRatio   AnalysisKind = "rate_ratio"   // of two cohorts
+	KindSurvival    AnalysisKind = "survival"     // time to the first outcome
+	KindHazardRatio AnalysisKind = "hazard_ratio" // of two cohorts
+	KindObservation AnalysisKind = "observation"  // persons under observation by calendar year
+	KindRecords     AnalysisKind = "records"      // records and persons by table
+	KindConcepts    AnalysisKind = "concepts"     // the concepts of a table that most persons have
 )
 
 // The dimensions that persons can be counted by.

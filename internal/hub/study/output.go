@@ -1,5 +1,10 @@
 package study
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Output is what an analysis finishes with: one table of aggregates whose
 // structure the disclosure rules understand. Nothing else can be released.
 type Output struct {
@@ -27,7 +32,50 @@ const (
 	Frequencies Kind = "frequencies" // counts of persons
 	Rates       Kind = "rates"       // persons, events and person-years
 	Ratios      Kind = "ratios"      // made from two rates
+	Survival    Kind = "survival"    // curves of the time to an event, see the measures below
 )
+
+// An output of kind Survival has the dimension Days last. Each combination of
+// the other categories is a curve. Its cells, by category of Days:
+//   - a step ("1-30") in the order of time: Count is the persons at risk at its
+//     start, the contributors EventsGroup and CensoredGroup are those who leave
+//     during it, MeasureDay its last day, the other measures the curve there;
+//   - Later: Count is the persons still at risk after the last step, its groups
+//     how they leave;
+//   - TotalKey: Count is all persons at risk, with EventsGroup and FreeGroup
+//     (those without the event); the median, if it is reached.
+//
+// One more cell, with TotalKey in every place, may have the log-rank test; its
+// Count is the sum of the curves'.
+const (
+	Days  = "days"
+	Later = "later"
+
+	EventsGroup   = "events"
+	CensoredGroup = "censored"
+	FreeGroup     = "event_free"
+
+	MeasureDay          = "day"
+	MeasureSurvival     = "survival"
+	MeasureSurvivalLow  = "survival_low"
+	MeasureSurvivalHigh = "survival_high"
+	MeasureMedian       = "median"
+	MeasureMedianLow    = "median_low"
+	MeasureMedianHigh   = "median_high"
+	MeasureChiSquared   = "chi_squared"
+	MeasureFreedom      = "degrees_of_freedom"
+	MeasureP            = "p_value"
+
+	Group = "group" // the dimension of target and comparator
+)
+
+// StepName is the category of a step of days, both included.
+func StepName(first, last int) string {
+	if first == last {
+		return strconv.Itoa(first)
+	}
+	return fmt.Sprintf("%d-%d", first, last)
+}
 
 // Dimension is one classifying variable. Categories are all that may occur, in
 // order, whether or not a cell has them. With Total the table also has cells

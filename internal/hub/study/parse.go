@@ -99,7 +99,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 	var s Spec
 	p.places[analysisPlace(len(p.d.Analyses))] = n
 	known := []string{"name", "title", "kind", "cohort", "target", "comparator", "outcome", "by", "age_bands",
-		"totals", "time_at_risk", "clean_window", "tables", "table", "top"}
+		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top"}
 	given := map[string]ast.Node{}
 	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
 		given[key] = at
@@ -128,6 +128,12 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.TimeAtRisk = p.timeAtRisk(v)
 		case "clean_window":
 			s.CleanWindow = p.cleanWindow(v)
+		case "step":
+			s.Step = int(p.whole(v, most))
+		case "adjust":
+			s.Adjust = p.texts(v)
+		case "ties":
+			s.Ties = p.text(v)
 		case "tables":
 			s.Tables = p.texts(v)
 		case "table":
@@ -152,6 +158,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Top = defaultTop
 		}
 	}
+	s.timeDefaults(func(key string) bool { return given[key] != nil })
 	p.d.Analyses = append(p.d.Analyses, s)
 }
 

@@ -20,6 +20,10 @@ func Build(d *study.Definition, v omop.Vocabulary) ([]study.Analysis, error) {
 			out = append(out, &incidence{s, newStrata(&s)})
 		case study.KindRateRatio:
 			out = append(out, &rateRatio{s, ratesOf(d, &s)})
+		case study.KindSurvival:
+			out = append(out, &survivalCurves{newTimes(s, s.By)})
+		case study.KindHazardRatio:
+			out = append(out, &hazardRatio{newTimes(s, s.Adjust), ratesOf(d, &s)})
 		case study.KindObservation:
 			out = append(out, &observation{s})
 		case study.KindRecords:

@@ -65,8 +65,9 @@ func (a *rateRatio) Finish(_ context.Context, p study.Partial) (study.Output, er
 		c.Values[group+"_person_years"] = years(n)
 		c.MaxShare = math.Max(c.MaxShare, math.Max(share(n.max[maxEvents], n.sum[sumEvents]), share(n.max[maxDays], n.sum[sumDays])))
 	}
-	notes := []string{
+	notes := []string{ // the same whatever was found: a note is shown even where the cell is hidden
 		"The ratio is the target's rate over the comparator's, with the exact conditional 95 % interval (Przyborowski and Wilenski 1940, by the limits of Clopper and Pearson 1934).",
+		"Where the comparator has no event, the ratio has no upper limit.",
 		timeAtRiskNote(&a.spec),
 	}
 	if x.sum[sumDays] > 0 && y.sum[sumDays] > 0 {
@@ -75,8 +76,6 @@ func (a *rateRatio) Finish(_ context.Context, p study.Partial) (study.Output, er
 		if y.sum[sumEvents] > 0 {
 			c.Values["ratio"] = float64(x.sum[sumEvents]) / years(x) / (float64(y.sum[sumEvents]) / years(y))
 			c.Values["ratio_high"] = high
-		} else {
-			notes = append(notes, "The comparator has no event: the ratio has no upper limit.")
 		}
 	}
 	return study.Output{

@@ -16,6 +16,12 @@ const (
 	nobody  = "none"
 )
 
+// Categories of sex.
+const (
+	sexFemale = "female"
+	sexMale   = "male"
+)
+
 // The concepts of sex in OMOP.
 const (
 	conceptMale   = 8507
@@ -51,6 +57,11 @@ func (s *strata) key(p *cohort.People, person int, day int32) string {
 			parts[i] = sexOf(p.Gender[person])
 		case study.ByAgeBand:
 			parts[i] = s.ageBand(p.BirthYear[person], day)
+		case study.ByAge:
+			parts[i] = unknown
+			if age, ok := ageOn(p.BirthYear[person], day); ok {
+				parts[i] = strconv.Itoa(age)
+			}
 		case study.ByYear:
 			parts[i] = strconv.Itoa(cohort.Year(day))
 		case study.ByBirthDecade:
@@ -66,17 +77,22 @@ func (s *strata) key(p *cohort.People, person int, day int32) string {
 func sexOf(concept int64) string {
 	switch concept {
 	case conceptFemale:
-		return "female"
+		return sexFemale
 	case conceptMale:
-		return "male"
+		return sexMale
 	}
 	return unknown
 }
 
-// ageBand takes age as Circe does: the year of the day less the year of birth.
+// ageOn takes age as Circe does: the year of the day less the year of birth.
+func ageOn(born, day int32) (age int, known bool) {
+	age = cohort.Year(day) - int(born)
+	return age, born != cohort.NoYear && age >= 0
+}
+
 func (s *strata) ageBand(born, day int32) string {
-	age := cohort.Year(day) - int(born)
-	if born == cohort.NoYear || age < 0 {
+	age, known := ageOn(born, day)
+	if !known {
 		return unknown
 	}
 	i, exact := slices.BinarySearch(s.bands, age)
@@ -111,7 +127,7 @@ func (s *strata) dimensions(t *tally) []study.Dimension {
 		out[i] = study.Dimension{Name: by, Total: s.totals}
 		switch by {
 		case study.BySex:
-			out[i].Categories = []string{"female", "male", unknown}
+			out[i].Categories = []string{sexFemale, sexMale, unknown}
 		case study.ByAgeBand:
 			for b := range s.bands {
 				out[i].Categories = append(out[i].Categories, s.bandName(b))
