@@ -90,7 +90,11 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	tables := make([]*table, len(outputs))
 	names := map[string]bool{}
 	for i := range outputs {
-		t, err := newTable(&outputs[i], i)
+		read := newTable
+		if outputs[i].Kind == study.Survival {
+			read = survivalTable
+		}
+		t, err := read(&outputs[i], i)
 		if err != nil {
 			return Result{}, err
 		}
@@ -114,10 +118,15 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			break
 		}
 	}
+	chooseSteps(tables, rules)
 	shown := 0
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
 	for _, t := range tables {
-		out, ev := t.publish(rules)
+		publish := t.publish
+		if t.curves != nil {
+			publish = t.publishCurves
+		}
+		out, ev := publish(rules)
 		res.Outputs = append(res.Outputs, out)
 		res.Evidence.Outputs = append(res.Evidence.Outputs, ev)
 		n, hidden := t.hiddenCells(&res)
@@ -155,6 +164,9 @@ func (t *table) hiddenCells(res *Result) (cells, hidden int) {
 		if c.mark == secondary {
 			res.Findings[secondary]++
 		}
+	}
+	if t.curves != nil && t.testHidden() { // then another cell is hidden, and there are findings
+		res.Findings[Source]++
 	}
 	return cells, hidden
 }

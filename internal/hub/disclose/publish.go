@@ -14,6 +14,13 @@ import (
 // the total of another table.
 func groupTables(tables []*table, r record.Rules) (groups []*table, err error) {
 	for _, t := range tables {
+		if t.curves != nil {
+			list, err := curveGroups(t, r)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, list...)
+		}
 		if t.out.Kind != study.Ratios {
 			continue
 		}
@@ -38,14 +45,21 @@ func groupTables(tables []*table, r record.Rules) (groups []*table, err error) {
 	return groups, nil
 }
 
-// hideDerived hides the cells whose sources are hidden, and ratios and their
-// groups together; it says whether it found any.
+// hideDerived hides the cells whose sources are hidden, and ratios and curves
+// together with their groups; it says whether it found any.
 func hideDerived(tables, groups []*table) bool {
 	found := false
 	for _, g := range groups {
 		t := tables[g.index]
-		for i := range t.cells {
-			if a, b := &t.cells[i], &g.cells[i]; !a.virtual && (a.mark == "") != (b.mark == "") {
+		for i := range g.cells {
+			k := i
+			if g.parent != nil {
+				k = g.parent[i]
+			}
+			if k < 0 || g.cells[i].virtual {
+				continue
+			}
+			if a, b := &t.cells[k], &g.cells[i]; (a.mark == "") != (b.mark == "") {
 				found = true
 				if a.mark == "" {
 					a.mark = secondary

@@ -24,6 +24,8 @@ type table struct {
 	dims   []tableDim
 	cells  []cell // row-major; the last dimension varies fastest
 	layers []tableLayer
+	curves *curves // of an output of kind Survival, whose totals the cells are
+	parent []int   // of a group of curves: by cell, the cell of its output's table, or -1
 }
 
 type tableDim struct {
