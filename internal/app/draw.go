@@ -14,7 +14,7 @@ import (
 )
 
 // Drawer makes the chart of an output: lines over calendar years, intervals
-// for rates and ratios, bars for all other counts. It shows two dimensions; on
+// for rates and ratios, steps for survival, bars for all other counts. It shows two dimensions; on
 // further ones it shows the totals or, where there are none, every category.
 type Drawer struct{}
 
@@ -29,6 +29,8 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 	}
 	p := newPicture(o)
 	switch {
+	case o.Kind == study.Survival:
+		return drawCurves(h, o)
 	case o.Kind == study.Rates || o.Kind == study.Ratios:
 		estimate, low, high := intervalMeasures(o.Measures)
 		h.Axis = strings.ReplaceAll(estimate, "_", " ")

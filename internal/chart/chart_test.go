@@ -31,7 +31,17 @@ func samples() map[string]interface{ SVG() ([]byte, error) } {
 			{"women", []Point{Of(10400), Of(12000), {Hidden: true}, Of(15000), Of(14000), Of(9000)}},
 			{"men", []Point{Of(8400), Of(9000), Of(9900), Of(11000), {Absent: true}, Of(7000)}},
 			{"unknown", []Point{Of(400), Of(500), Of(450), {Hidden: true}, Of(300), Of(200)}}}},
+		"steps": steps(),
 	}
+}
+
+func steps() Steps {
+	at := func(v float64) Point { return Point{Value: v, Low: v - 0.06, High: math.Min(1, v+0.05)} }
+	return Steps{heading, "days at risk", "at risk", []Panel{
+		{"women", []Curve{
+			{Name: "drug A", At: []float64{90, 180, 360, 730}, Points: []Point{at(0.94), at(0.86), at(0.71), at(0.4)}, Persons: []float64{1240, 1100, 900, 512, 77}},
+			{Name: "drug B with a very long name", At: []float64{120, 240}, Points: []Point{at(0.97), Of(0.9)}, Persons: []float64{940, 850, 600}}}},
+		{"men", []Curve{{Name: "drug A", Hidden: true}, {Name: "drug B", Persons: []float64{60}}}}}}
 }
 
 // Every chart is well-formed, speaks, and reaches for nothing outside itself.
@@ -108,6 +118,7 @@ func FuzzChart(f *testing.F) {
 			Bars{h, []string{label, name}, []Series{{name, []Point{p, {Hidden: true}}}, {title, []Point{{Absent: true}, p}}}},
 			Intervals{h, []string{label, name}, []Point{p, {Hidden: true}}, log, low},
 			Lines{h, []string{label, name}, []Series{{name, []Point{p, p}}}},
+			Steps{h, label, name, []Panel{{title, []Curve{{name, []float64{low, high}, []Point{p, Of(v)}, []float64{v, low, high}, log}, {Name: title, Hidden: true}}}}},
 		} {
 			b, err := c.SVG()
 			if err != nil {
@@ -135,6 +146,12 @@ func TestChartsRefuse(t *testing.T) {
 		"points without a label": Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(1), Of(2)}}}},
 		"no value":               Lines{heading, []string{"a"}, []Series{{"s", []Point{Of(nan)}}}},
 		"negative bar":           Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(-1)}}}},
+		"no curve":               Steps{Heading: heading},
+		"a curve that goes back": Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2, 1}, []Point{Of(1), Of(1)}, []float64{3, 2}, false}}}}},
+		"a share above 1":        Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2}, []Point{Of(1.1)}, []float64{3}, false}}}}},
+		"a curve half hidden":    Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2}, []Point{Of(1)}, []float64{3}, true}}}}},
+		"steps without persons":  Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2}, []Point{Of(1)}, nil, false}}}}},
+		"nine curves":            Steps{heading, "", "", []Panel{{"", make([]Curve, 9)}}},
 		"logarithm of 0":         Intervals{heading, []string{"a"}, []Point{Of(0)}, true, nan},
 	} {
 		if _, err := c.SVG(); havre.KindOf(err) != havre.Invalid {
