@@ -67,9 +67,10 @@ func (s Steps) SVG() ([]byte, error) {
 	var c canvas
 	y := c.heading(s.Heading) + 4
 	y = c.legend(s.Heading, all, func(x, y float64, n int) { c.path(n, []float64{x, x + 22}, []float64{y, y}) }, y+4)
-	x := linear([]float64{end}, stepsLeft, width-margin-10)
-	x.high = math.Max(end, x.high/1e6) // the axis ends where the curves do
-	x.ticks = slices.DeleteFunc(x.ticks, func(t float64) bool { return t > x.high })
+	x := scale{high: math.Max(end, 1), from: stepsLeft, to: width - margin - 10} // it ends where the curves do
+	for k, step := 0.0, roundStep(x.high/8); k*step <= x.high; k++ {
+		x.ticks = append(x.ticks, k*step)
+	}
 	for _, p := range s.Panels {
 		y = c.panel(s, p, x, y+6)
 	}

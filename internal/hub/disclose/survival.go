@@ -305,16 +305,11 @@ func releaseSteps(set []*curve, r record.Rules) {
 			cuts = append(cuts, day)
 		}
 	}
-	if len(cuts) > 0 {
-		cuts[len(cuts)-1] = days[len(days)-1] // the last step takes what is too little for one more
-	}
 	for ; len(cuts) > 0; cuts = cuts[:len(cuts)-1] {
-		for _, c := range set {
-			c.steps = nil
-		}
-		layOut(set, cuts, r)
-		if !slices.ContainsFunc(set, func(c *curve) bool { return !c.holds(r) }) {
-			return
+		for k := len(days) - 1; k >= 0 && days[k] >= cuts[len(cuts)-1]; k-- { // the last step goes as far as it can
+			if layOut(set, append(slices.Clone(cuts[:len(cuts)-1]), days[k]), r); !slices.ContainsFunc(set, func(c *curve) bool { return !c.holds(r) }) {
+				return
+			}
 		}
 	}
 	for _, c := range set {
@@ -336,6 +331,9 @@ func (c *curve) between(from, to int) (events, censored int64) {
 // first one by whose end each curve has min_count of them, or none.
 func layOut(set []*curve, cuts []int, r record.Rules) {
 	waiting := make([]int64, len(set))
+	for _, c := range set {
+		c.steps = nil
+	}
 	from := 0
 	for _, to := range cuts {
 		ready := true

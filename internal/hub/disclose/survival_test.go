@@ -170,6 +170,8 @@ func TestSteps(t *testing.T) {
 		{"nearly all", def, curvesOf("c", join(leave(600, true, 5), leave(60, false, 30)), 10, 30), "total hidden"},
 		{"nobody", def, curvesOf("c", nil, 10, 30), "total 0:0,0"},
 		{"nearly all of a step", def, curvesOf("c", join(leave(12, true, 5), leave(100, false, 7), leave(110, true, 15), leave(11, false, 20)), 10, 20),
+			"1-20 233:122,100; later 11:0,11; total 233:122,111"},
+		{"nearly all of what comes later", def, curvesOf("c", join(leave(12, true, 5), leave(100, false, 7), leave(110, true, 15), leave(11, false, 19)), 10, 0),
 			"total 233:122,111"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

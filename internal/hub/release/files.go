@@ -95,7 +95,11 @@ func encodeCSV(o study.Output) ([]byte, error) {
 		}
 		row = append(row, strconv.FormatInt(c.Count, 10))
 		for _, g := range groups {
-			row = append(row, strconv.FormatInt(c.Contributors[g], 10))
+			text := ""
+			if n, has := c.Contributors[g]; has {
+				text = strconv.FormatInt(n, 10)
+			}
+			row = append(row, text)
 		}
 		for _, m := range o.Measures {
 			row = append(row, number(c.Values, m))

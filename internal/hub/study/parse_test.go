@@ -105,6 +105,10 @@ func TestParseMistakes(t *testing.T) {
 		{"title: Bleeding", "title: [a", []string{"not sound YAML"}},
 		{"title: Bleeding", "title: a\ntitle: b", []string{"title"}},
 		{"name: bleeding", "---\nname: x\n---\nname: bleeding", []string{"one YAML document"}},
+		{"kind: incidence, target: a, outcome: b", "kind: survival, target: a, comparator: a, outcome: b, step: 0, by: [year]", []string{"compares cohort \"a\" with itself", "a step has from 1", "survival is shown by sex or age_band, not by year"}},
+		{"kind: incidence, target: a, outcome: b", "kind: survival, target: a, comparator: c, outcome: b", []string{`there is no cohort "c"`}},
+		{"kind: incidence, target: a, outcome: b", "kind: hazard_ratio, target: a, comparator: b, outcome: b, adjust: [age, age_band, sexe, age], ties: exact", []string{"adjusts for age twice", `cannot adjust for "sexe"; did you mean "sex"?`, `adjusts for "age" twice`, `not "exact"`}},
+		{"kind: incidence, target: a, outcome: b", "kind: hazard_ratio, target: a, outcome: b", []string{"needs the key comparator"}},
 		{"title: Bleeding", "titel: x\nanalysis: []", []string{`"titel"`, `"analysis"`}}, // all at once
 	} {
 		text := strings.Replace(sound, c.old, c.new, 1)
@@ -135,6 +139,23 @@ func TestCheckByHand(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), w) {
 			t.Errorf("the message lacks %q: %v", w, err)
 		}
+	}
+}
+
+// TestTimeDefaults: what survival and hazard_ratio take where nothing is given.
+func TestTimeDefaults(t *testing.T) {
+	text := sound + "  - {name: c, kind: survival, target: a, outcome: b, time_at_risk: {start: 1, end: 730}}\n" +
+		"  - {name: h, kind: hazard_ratio, target: a, comparator: b, outcome: b, time_at_risk: {start: 1, end: 730}, adjust: [sex, age]}\n"
+	d, err := Parse([]byte(text), openTest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, h := d.Analyses[2], d.Analyses[3]; c.Step != 30 || c.CleanWindow != Ever || h.Ties != "efron" || h.CleanWindow != Ever || !slices.Equal(h.Adjust, []string{"sex", "age"}) {
+		t.Errorf("%+v %+v", c, h)
+	}
+	d.Analyses[2].Step, d.Analyses[3].Ties = 0, ""
+	if err := Check(d); err == nil || !strings.Contains(err.Error(), "a step has from 1") || !strings.Contains(err.Error(), "ties are treated as") {
+		t.Errorf("by hand: %v", err)
 	}
 }
 
