@@ -11,6 +11,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study"
+	"github.com/havre-hub/havre/internal/hub/study/survival"
 )
 
 // leaver is one person of a curve: when, and how, the person leaves.
@@ -264,6 +265,44 @@ func TestNoCurveTellsMoreThanItsNumbers(t *testing.T) {
 	t.Logf("%d steps of %d curves", steps, curves)
 	if steps < 1000 {
 		t.Error("too few steps were shown for this to prove anything")
+	}
+}
+
+// TestCurveNearKaplanMeier: what is released is near the estimate at exact days,
+// the nearer the more persons there are. About a fifth are lost on the way.
+func TestCurveNearKaplanMeier(t *testing.T) {
+	r := rand.New(rand.NewPCG(41, 42))
+	for n, most := range map[int]float64{200: 0.02, 1000: 0.004, 10_000: 0.0004} {
+		worst := 0.0
+		for range 30 {
+			people := randomLeavers(r, n, 730, 0)
+			var rows []survival.Row
+			for _, p := range people {
+				row := survival.Row{Time: p.day, Censored: 1}
+				if p.event {
+					row = survival.Row{Time: p.day, Events: 1}
+				}
+				rows = append(rows, row)
+			}
+			exact := survival.KaplanMeier(rows)
+			for _, c := range check(t, record.DefaultRules(), curvesOf("c", people, 30, 730)).Outputs[0].Cells {
+				day, ok := c.Values["day"]
+				if !ok {
+					continue
+				}
+				s := 1.0
+				for _, p := range exact {
+					if p.Time <= int(day) {
+						s = p.Survival
+					}
+				}
+				worst = math.Max(worst, math.Abs(s-c.Values["survival"]))
+			}
+		}
+		t.Logf("%d persons: at most %.5f away", n, worst)
+		if worst > most || worst == 0 {
+			t.Errorf("%d persons: %v away, at most %v", n, worst, most)
+		}
 	}
 }
 
