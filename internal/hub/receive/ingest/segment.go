@@ -27,7 +27,7 @@ const (
 
 // RowGroupRows is the number of rows in a row group
 // (docs/adr/0001-order-inside-a-segment.md).
-const RowGroupRows = 32 << 10
+const RowGroupRows = 128 << 10
 
 // holderColumn comes first in every segment.
 const holderColumn = "holder_id"
