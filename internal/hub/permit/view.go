@@ -79,6 +79,9 @@ func (a *Authority) allowed(ctx context.Context, id, account string) (*record.Pe
 // Buckets is the number of buckets of the snapshot.
 func (v *View) Buckets() int { return v.snap.Buckets() }
 
+// RankedIDs says what becomes of a table's own key: see Read.
+func (v *View) RankedIDs() bool { return true }
+
 // Read gives rows as warehouse.Snapshot.Read does, cut to what the permit lets
 // exist at this moment: it checks signature, state, dates, account, version,
 // table and columns; then rows of persons who opted out and rows that start

@@ -69,7 +69,9 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 		}
 	}
 	add(&pd.primary, "primary ", d.Primary.Criteria)
-	for _, c := range pd.primary {
+	for place, c := range pd.primary {
+		at := b.plan.criteria[c].domain
+		pd.tables = append(pd.tables, int32(slices.IndexFunc(pd.primary[:place+1], func(o int32) bool { return b.plan.criteria[o].domain == at })))
 		dom := &b.plan.domains[b.plan.criteria[c].domain]
 		dom.needID = true
 		dom.needEnd = dom.needEnd || d.End.FromEnd
@@ -77,6 +79,7 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 	add(&pd.censoring, "censoring ", d.Censoring)
 	if d.Additional != nil {
 		pd.qualify = d.QualifiedLimit
+		key = append(key, "qualified") // an empty group is not none
 		if !d.Additional.Empty() {
 			g, k := b.group(d.Additional, pd.primary)
 			pd.additional = &g
@@ -102,8 +105,9 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 			b.plan.domains[b.plan.criteria[i].domain].needEnd = true
 		}
 	}
+	pd.key = digest(key...)
 	b.plan.definitions = append(b.plan.definitions, pd)
-	b.plan.keys = append(b.plan.keys, digest(key...))
+	b.plan.keys = append(b.plan.keys, pd.key)
 }
 
 // digest makes a short name of a list of texts.

@@ -68,6 +68,7 @@ func (p *Plan) evaluate(ctx context.Context, r Reader, bucket int, attrition boo
 	if w.people, err = loadPeople(ctx, r, bucket, p.person); err != nil {
 		return nil, err
 	}
+	w.ranked = ranked(r)
 	w.visits = nil
 	if p.visits {
 		if w.visits, err = loadVisits(ctx, r, bucket, w.people); err != nil {
@@ -112,6 +113,7 @@ type work struct {
 	hits    []hits   // by criterion
 	seen    []int32  // by criterion that wants the first event: 1 + the last person who had one
 	result  *Result
+	ranked  bool // ids are ranks: see ranker
 
 	attrition tallies
 
@@ -176,7 +178,8 @@ func (w *work) person(n int, d *plannedDefinition, person, local int) {
 // primary lists the primary events in the order that decides which is first:
 // by the date to sort by (the latest first if the last is wanted), then event
 // id. Of events that the reference cannot tell apart the first criterion's
-// comes first.
+// comes first. Where ids are ranks, events of one table come before those of
+// the next, in the order of the criteria.
 func (w *work) primary(d *plannedDefinition, person, local int) {
 	w.entries = w.entries[:0]
 	periods := w.people.Periods(person)
@@ -212,8 +215,16 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 		if c != 0 {
 			return c
 		}
+		if w.ranked {
+			if c := cmp.Compare(d.tables[a.place], d.tables[b.place]); c != 0 {
+				return c
+			}
+		}
 		if c := cmp.Compare(w.idOf(d, a), w.idOf(d, b)); c != 0 {
 			return c
+		}
+		if w.ranked && a.row != b.row {
+			return cmp.Compare(a.row, b.row)
 		}
 		return firstOrder(a.place, b.place, a.end, b.end, a.opEnd, b.opEnd)
 	})

@@ -22,6 +22,20 @@ type Reader interface {
 	Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error)
 }
 
+// ranker is a Reader that says whether its ids are ranks within one read: then
+// they tell the events of one table apart and keep their order, ids of two
+// tables have nothing to do with each other, and the order in which rows come
+// hangs on the deliveries alone. A permit's view is one.
+//
+// Over such rows, a person's periods hang on that person's rows alone: not on
+// other persons, nor on the other definitions of the plan.
+type ranker interface{ RankedIDs() bool }
+
+func ranked(r Reader) bool {
+	x, ok := r.(ranker)
+	return ok && x.RankedIDs()
+}
+
 // events are the rows of one table that concern some criterion, as they came.
 // A column that the plan does not want is nil. The memory is used again for the
 // next bucket.
@@ -36,9 +50,10 @@ type events struct {
 	visit      []int64 // NoConcept: none
 	extra      []extraValues
 
-	first []int32 // where each person's rows begin in order; one more at the end
-	order []int32 // rows by person, start, and what else tells them apart
-	keys  []uint64
+	ranked bool    // ids are ranks: see ranker
+	first  []int32 // where each person's rows begin in order; one more at the end
+	order  []int32 // rows by person, start, and what else tells them apart
+	keys   []uint64
 }
 
 // extraValues are the values of one extra column; one that is not there is not
@@ -116,6 +131,7 @@ func columnOf[A any](b arrow.RecordBatch, i int) (A, error) {
 // load reads the rows of one table that some criterion may want.
 func (d *domainPlan) load(ctx context.Context, r Reader, bucket int, people *People, e *events, kept *[]int32) error {
 	e.reset(d)
+	e.ranked = ranked(r)
 	if d.concepts == nil || len(d.concepts) > 0 {
 		columns := d.columns()
 		want := warehouse.Want{Table: d.Table, Columns: columns, Concepts: d.concepts}
@@ -309,7 +325,8 @@ func (x *extraValues) take(b arrow.RecordBatch, i int, p *pattern, rows []int32)
 // event id. Ids are unique within one holder only, so events that are still
 // equal are told apart by all else that was read of them: then the order, and
 // with it what "first" means, does not hang on how rows came to lie in the
-// store.
+// store. Where ids are ranks, it is the order of the read: what else was read
+// hangs on the other definitions.
 func (e *events) sort(persons int) {
 	n := len(e.person)
 	e.first = resized(e.first, persons+2)
@@ -359,6 +376,9 @@ func (e *events) settleTies(keys []uint64) {
 func (e *events) compare(a, b int32) int {
 	if c := cmp.Compare(e.id[a], e.id[b]); c != 0 {
 		return c
+	}
+	if e.ranked {
+		return cmp.Compare(a, b)
 	}
 	if len(e.end) > 0 {
 		if c := cmp.Compare(e.end[a], e.end[b]); c != 0 {

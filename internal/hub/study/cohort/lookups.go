@@ -109,13 +109,10 @@ func loadVisits(ctx context.Context, r Reader, bucket int, people *People) ([]vi
 		}
 		return nil
 	})
-	slices.SortFunc(out, compareVisits)
+	slices.SortFunc(out, func(a, b visit) int { return cmp.Or(compareVisits(a, b), cmp.Compare(a.kind, b.kind)) })
 	return out, err
 }
 
 func compareVisits(a, b visit) int {
-	if c := cmp.Compare(a.person, b.person); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.id, b.id)
+	return firstOrder(int64(a.person), int64(b.person), a.id, b.id)
 }

@@ -36,7 +36,9 @@ func (n personNeeds) any() bool { return n.demographics || n.race || n.ethnicity
 // plannedDefinition is a definition whose criteria stand in the plan's list.
 type plannedDefinition struct {
 	*Definition
+	key        string // all that makes it what it is
 	primary    []int32
+	tables     []int32    // of the primary criteria: the place of the first one of the same table
 	additional *groupPlan // nil: none, or one that asks nothing
 	qualify    circe.Limit
 	rules      []groupPlan
