@@ -203,7 +203,7 @@ func TestProbeCatalogue(t *testing.T) {
 	for _, x := range a.Answers {
 		got[x.ID] = string(x.Today)
 	}
-	if got["2.5.12"] != "met" || got["2.5.15"] != "met" || got["3.1.2"] != "met" || got["2.5.16"] != "not_met" {
+	if got["2.8.01"] != "met" || got["2.8.04"] != "met" || got["3.1.02"] != "met" || got["2.8.05"] != "not_met" {
 		t.Errorf("the probes say %v", got)
 	}
 	rows, err := h.Host.Scores(ctx, "satre", "today")
@@ -216,7 +216,7 @@ func TestProbeCatalogue(t *testing.T) {
 	a, err = h.ProbeCatalogue(ctx, "satre", by)
 	fatal(t, err)
 	for _, x := range a.Answers {
-		if x.ID == "2.5.12" && x.Today != "not_met" {
+		if x.ID == "2.8.01" && x.Today != "not_met" {
 			t.Errorf("a file in clear lies in the store, and the probe says %s: %s", x.Today, x.Evidence)
 		}
 	}

@@ -27,6 +27,7 @@ const Hub = "hub"
 const (
 	Mandatory   = "mandatory"
 	Recommended = "recommended"
+	Optional    = "optional"
 )
 
 // Catalogue is a list of requirements and, where there are, of use cases.
@@ -84,8 +85,8 @@ func (c *Catalogue) check() error {
 			return invalid(fmt.Sprintf("the catalogue %s has an item %.60q without an id or a text", c.Name, i.ID))
 		case seen[i.ID]:
 			return invalid(fmt.Sprintf("the catalogue %s has the id %q twice", c.Name, i.ID))
-		case i.Weight != "" && i.Weight != Mandatory && i.Weight != Recommended:
-			return invalid(fmt.Sprintf("%s %s: the weight is mandatory or recommended, not %.30q", c.Name, i.ID, i.Weight))
+		case !slices.Contains([]string{"", Mandatory, Recommended, Optional}, i.Weight):
+			return invalid(fmt.Sprintf("%s %s: the weight is mandatory, recommended or optional, not %.30q", c.Name, i.ID, i.Weight))
 		}
 		seen[i.ID] = true
 		if err := c.checkLayers(i.Layers, i.ID); err != nil {

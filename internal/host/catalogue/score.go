@@ -67,7 +67,7 @@ func ScoreOf(c *Catalogue, version int, provider string, b Book, h Horizon) Scor
 	for _, i := range c.Requirements {
 		w := b.item(c, i, h)
 		s.Requirements.add(w)
-		if i.Weight != Recommended {
+		if i.Weight == "" || i.Weight == Mandatory {
 			s.Mandatory.add(w)
 		}
 		for _, l := range c.LayersOf(i) {
