@@ -1,11 +1,14 @@
 package cohorts
 
 import (
+	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/havre-hub/havre/internal/ground/duck"
 	"github.com/havre-hub/havre/internal/ground/duck/ducktest"
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/cohort"
 	"github.com/havre-hub/havre/internal/hub/study/studytest"
 	"github.com/havre-hub/havre/internal/realinput"
 )
@@ -173,6 +177,96 @@ func TestNumbers(t *testing.T) {
 	write(t, dir+"/broken.json", `{"PrimaryCriteri": 1}`)
 	if _, err := Read([]string{dir}); havre.KindOf(err) != havre.Invalid || !strings.Contains(err.Error(), "same number 1071") || !strings.Contains(err.Error(), "broken.json") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLibraryRoundTrip: every published definition is read without a mistake, as
+// it is, after a byte order mark, and in both forms of WebAPI, and comes out
+// byte for byte as it went in.
+func TestLibraryRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	all := studytest.Library(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"))
+	if len(all) < 547 {
+		t.Fatalf("%d definitions", len(all))
+	}
+	for id, data := range all {
+		asText, err := json.Marshal(string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sets []*cohort.Definition
+		for form, text := range map[string][]byte{"export": data, "bom": append([]byte("\xef\xbb\xbf"), data...),
+			"object": fmt.Appendf(nil, `{"id": 7, "name": "n", "expression": %s}`, bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))),
+			"text":   fmt.Appendf(nil, "\xef\xbb\xbf"+`{"id": 7, "name": "n", "expressionType": "SIMPLE_EXPRESSION", "expression": %s}`, asText)} {
+			d, err := ReadOne(write(t, filepath.Join(dir, form+".json"), string(text)))
+			if err != nil {
+				t.Fatalf("%d, %s: %v", id, form, err)
+			}
+			if !bytes.Equal(d.Export(), text) {
+				t.Fatalf("%d, %s: comes out otherwise", id, form)
+			}
+			if wrapped := form == "object" || form == "text"; wrapped && (d.ID != 7 || d.Name != "n") {
+				t.Fatalf("%d, %s: is %d %s", id, form, d.ID, d.Name)
+			}
+			sets = append(sets, d.Definition)
+		}
+		for _, d := range sets[1:] {
+			if !reflect.DeepEqual(d, sets[0]) {
+				t.Fatalf("%d: the forms are read differently", id)
+			}
+		}
+	}
+}
+
+// TestCheck: all that is to be said of several files, one of them short.
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/d/1.json", everybody)
+	write(t, dir+"/d/2.json", `{"PrimaryCriteri": 1, "ConceptSets": [{"id": 0, "name": "Sleep", "expression": {"items": []}}]}`)
+	write(t, dir+"/d/3.yaml", "entry: {condition: any, aeg: 7, starts: soon}")
+	write(t, dir+"/d/4.yaml", "concepts: {gone: [9, {id: 10, descendants: false}, 11, 12], none: 13}\nentry: {condition: gone, ends: from 2010-01-01}\nexit: 0 days after the start\ncensor: {death: any, source: none}")
+	write(t, dir+"/d/5.json", strings.Replace(everybody, `{"ObservationPeriod": {}}`, `{"DrugExposure": {"EffectiveDrugDose": {"Value": 1.23456, "Op": "gt"}}}`, 1))
+	write(t, dir+"/d/study.yaml", "name: no-definition")
+	write(t, dir+"/cdm/concept.csv", "concept_id,concept_name,standard_concept,invalid_reason\n9,Old,,D\n10,Local,,\n11,Class,C,\n")
+	write(t, dir+"/cdm/concept_ancestor.csv", "ancestor_concept_id,descendant_concept_id\n9,9\n")
+	checked, err := Check(t.Context(), []string{dir + "/d"}, dir+"/cdm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, c := range checked {
+		for _, p := range c.Errors {
+			lines = append(lines, fmt.Sprint(c.ID, " error ", p))
+		}
+		for _, p := range c.Notes {
+			lines = append(lines, fmt.Sprint(c.ID, " note ", p))
+		}
+		for _, w := range c.Warnings {
+			lines = append(lines, fmt.Sprint(c.ID, " ", w.Severity, " ", w.Message))
+		}
+		for _, n := range c.Concepts {
+			lines = append(lines, fmt.Sprint(c.ID, " ", n.Set, " ", n.Concept, " ", n.Text))
+		}
+	}
+	got := strings.Join(lines, "\n")
+	for _, want := range []string{
+		`2 error $.PrimaryCriteri: Circe has no such field here; did you mean "PrimaryCriteria"?`, `2 error $.PrimaryCriteria: a definition must say`,
+		`2 CRITICAL Concept set Sleep contains no concepts`, `2 WARNING Concept Set "Sleep" is not used`,
+		`3 error line 1, column 25: the entry of kind condition has no key "aeg"`, `3 error line 1, column 41: "soon" is no comparison of dates`,
+		"4 WARNING Cohort Exit criteria: Days offset from start date should be greater than 0",
+		"4 gone 9 Old is no longer valid (D)", "4 gone 10 Local is not a standard concept", "4 gone 12 the vocabulary does not have this concept",
+		"4 none 0 the vocabulary has no concept of this set", "4 none 13 the vocabulary does not have",
+		"5 error $.PrimaryCriteria.CriteriaList[0].DrugExposure.EffectiveDrugDose: this needs the column", "5 note $.PrimaryCriteria.CriteriaList[0].DrugExposure.EffectiveDrugDose.Value: Circe takes four decimals here",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("not said: %s", want)
+		}
+	}
+	if strings.Contains(got, "gone 11") || len(checked) != 5 {
+		t.Errorf("%d definitions", len(checked))
+	}
+	if t.Failed() {
+		t.Log(got)
 	}
 }
 

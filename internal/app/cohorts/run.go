@@ -62,6 +62,20 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	run, err := find(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Stats != "" {
+		if err := run.writeStats(o.Stats); err != nil {
+			return nil, err
+		}
+	}
+	return run, replaceFile(o.Out, func(f *os.File) error { return write(f, run) })
+}
+
+// find finds who belongs to each definition, and writes nothing.
+func find(ctx context.Context, o Options) (*Result, error) {
 	definitions := make([]*cohort.Definition, len(o.Definitions))
 	for i, d := range o.Definitions {
 		if absent := cohort.Absent(d.Definition); len(absent) > 0 {
@@ -84,12 +98,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	run.sort()
-	if o.Stats != "" {
-		if err := run.writeStats(o.Stats); err != nil {
-			return nil, err
-		}
-	}
-	return run, replaceFile(o.Out, func(f *os.File) error { return write(f, run) })
+	return run, nil
 }
 
 func (r *Result) evaluate(ctx context.Context, o Options, plan *cohort.Plan, cdm *localcdm.CDM) error {

@@ -77,6 +77,18 @@ func Open(ctx context.Context, place string, definitions []*cohort.Definition, p
 	return c, nil
 }
 
+// Vocabulary reads of the CDM at place only what the concept sets of the
+// definitions ask of its vocabulary.
+func Vocabulary(ctx context.Context, place string, definitions []*cohort.Definition) (omop.Vocabulary, error) {
+	src, err := source.Open(ctx, place)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = src.Close() }()
+	v := newVocabulary(definitions)
+	return v, v.load(ctx, src)
+}
+
 // file reads one file into the buckets.
 func (c *CDM) file(ctx context.Context, src *source.Source, f intake.File, columns []string, counter havre.Counter) error {
 	t, _ := omop.Lookup(f.Table)

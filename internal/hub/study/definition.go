@@ -19,7 +19,8 @@ type Definition struct {
 	Analyses    []Spec   `json:"analyses"`
 }
 
-// Cohort is one named cohort. Circe is its definition as ATLAS exports it.
+// Cohort is one named cohort. Circe is its definition as ATLAS exports it; a
+// short one has been expanded.
 type Cohort struct {
 	Name  string          `json:"name"`
 	Circe json.RawMessage `json:"circe"`

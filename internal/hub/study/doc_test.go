@@ -10,12 +10,16 @@ import (
 	"github.com/havre-hub/havre/internal/realinput"
 )
 
-// TestReferencePage: the reference page names every kind of analysis with its
+// TestReferencePage: the reference pages name every kind of analysis with its
 // keys, every dimension, and every criterion with its attributes.
 func TestReferencePage(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(realinput.Root(t), "docs", "reference", "study.md"))
-	if err != nil {
-		t.Fatal(err)
+	var b []byte
+	for _, page := range []string{"study.md", "cohort.md"} {
+		text, err := os.ReadFile(filepath.Join(realinput.Root(t), "docs", "reference", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, text...)
 	}
 	lines := strings.Split(string(b), "\n")
 	demand := func(first string, words []string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study/cohort/short"
 )
 
 // Parse reads a study.yaml and checks it. open gives the bytes of a cohort
@@ -65,14 +66,31 @@ func (p *yamlStudy) study(root ast.Node) {
 func (p *yamlStudy) cohort(name string, at, v ast.Node) {
 	c := Cohort{Name: name}
 	p.places["cohort "+name] = at
-	p.fields(v, "a cohort", []string{"circe"}, func(_ string, _, v ast.Node) {
-		if _, inline := pairs(v); inline {
+	p.fields(v, "a cohort", []string{"circe", "short"}, func(key string, at, v ast.Node) {
+		if c.Circe != nil {
+			p.at(at, "a cohort is written as circe or as short, not as both")
+			return
+		}
+		_, inline := pairs(v)
+		switch {
+		case key == "short" && inline:
+			c.Circe = short.ExpandNode(&p.Problems, v)
+		case key == "short":
+			data := p.file(v)
+			if data == nil {
+				return
+			}
+			var err error
+			if c.Circe, err = short.Expand(data); err != nil {
+				p.at(v, "%v", err)
+			}
+		case inline:
 			var b strings.Builder
 			p.toJSON(v, &b)
 			c.Circe = json.RawMessage(b.String())
-			return
+		default:
+			c.Circe = p.file(v)
 		}
-		c.Circe = p.file(v)
 	})
 	p.d.Cohorts = append(p.d.Cohorts, c)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study/cohort"
+	"github.com/havre-hub/havre/internal/hub/study/cohort/short"
 )
 
 const sound = `name: bleeding
@@ -73,6 +74,38 @@ func TestParseSound(t *testing.T) {
 	other, err := Parse([]byte(strings.Replace(sound, "18, 65", "18, 66", 1)), openTest)
 	if err != nil || other.Digest() == d.Digest() {
 		t.Errorf("another study has the same digest, or %v", err)
+	}
+}
+
+// TestParseShort: a short cohort, in a file of its own or in the study, is that
+// which its expansion is.
+func TestParseShort(t *testing.T) {
+	const definition = "{concepts: {d: 5}, entry: {condition: d, occurrence: first}}"
+	open := func(string) ([]byte, error) { return []byte(definition), nil }
+	expanded, err := short.Expand([]byte(definition))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digests := map[string]string{}
+	for _, cohort := range []string{"{short: a.yaml}", "{short: " + definition + "}", "{circe: " + string(expanded) + "}"} {
+		d, err := Parse([]byte(strings.Replace(sound, "{circe: a.json}", cohort, 1)), open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[d.Digest()] = cohort
+	}
+	if len(digests) != 1 {
+		t.Errorf("differ: %v", digests)
+	}
+	for cohort, want := range map[string]string{
+		"{short: {entry: {conditon: any}}}":                   `line 7, column 23: the entry has no key "conditon"; did you mean "condition"?`,
+		"{short: ../a.yaml}":                                  "a cohort file lies in the folder",
+		"{circe: a.json, short: a.json}":                      "line 7, column 22: a cohort is written as circe or as short, not as both",
+		"{short: {entry: {condition: any, age: at last 18}}}": `line 7, column 44: "at last 18"`,
+	} {
+		if _, err := Parse([]byte(strings.Replace(sound, "{circe: a.json}", cohort, 1)), open); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", cohort, err)
+		}
 	}
 }
 

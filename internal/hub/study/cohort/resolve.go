@@ -11,6 +11,12 @@ import (
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 )
 
+// Resolve gives the concepts that a vocabulary has for each concept set of a
+// definition, ascending and distinct.
+func Resolve(ctx context.Context, v omop.Vocabulary, d *Definition) ([][]int64, error) {
+	return resolve(ctx, v, d.ConceptSets)
+}
+
 // resolve gives the concepts of each set, ascending and distinct, by the rules
 // of circe-be's ConceptSetExpressionQueryBuilder:
 //   - a concept that is named counts if the vocabulary has it, valid or not;

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity says how much a warning matters.
@@ -23,6 +24,9 @@ const (
 	Doubtful Severity = "WARNING"
 	Info     Severity = "INFO"
 )
+
+// Word is the severity for people to read.
+func (s Severity) Word() string { return strings.ToLower(string(s)) }
 
 var rank = map[Severity]int{Critical: 0, Doubtful: 1, Info: 2}
 

@@ -18,8 +18,8 @@ type reader struct {
 
 // Problem is something to be said about one place of a document.
 type Problem struct {
-	Path string // JSON path of the place
-	Text string
+	Path string `json:"path"` // JSON path of the place
+	Text string `json:"text"`
 }
 
 func (p Problem) String() string { return p.Path + ": " + p.Text }

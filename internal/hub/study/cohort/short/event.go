@@ -36,7 +36,8 @@ func kindOf(n ast.Node) string {
 func (x *expander) event(n ast.Node, what string, beside []string) (any, map[string]ast.Node) {
 	name := kindOf(n)
 	if name == "" {
-		if given := x.given(n, what, slices.Concat(Kinds(), Attributes("condition"), beside)); given != nil {
+		before := len(x.List())
+		if x.given(n, what, slices.Concat(Kinds(), []string{"occurrence", "source", "with"}, Attributes("condition"), beside)); len(x.List()) == before {
 			x.At(n, "%s names its kind: %s", what, strings.Join(Kinds(), ", "))
 		}
 		return nil, nil

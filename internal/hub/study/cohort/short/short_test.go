@@ -3,12 +3,15 @@ package short
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
+	"github.com/havre-hub/havre/internal/realinput"
 )
 
 const sound = `title: Second-line treatment
@@ -76,6 +79,30 @@ func TestDesignExample(t *testing.T) {
 	}
 	if want := `map[CriteriaList:[map[ConditionOccurrence:map[CodesetId:0 First:true]]] ObservationWindow:map[PostDays:0 PriorDays:730] PrimaryCriteriaLimit:map[Type:All]]`; fmt.Sprint(got["PrimaryCriteria"]) != want {
 		t.Errorf("got %v", got["PrimaryCriteria"])
+	}
+}
+
+// TestReferencePage: the examples of the reference page expand, and it names
+// every kind of event.
+func TestReferencePage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(realinput.Root(t), "docs", "reference", "cohort.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	if len(blocks) == 0 {
+		t.Error("no example")
+	}
+	for _, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		if _, err := Expand([]byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, kind := range Kinds() {
+		if !strings.Contains(string(page), "`"+kind+"`") {
+			t.Errorf("the page lacks %s", kind)
+		}
 	}
 }
 
