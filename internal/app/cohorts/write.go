@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/csv"
 	"io"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,17 +198,9 @@ func attritionOf(d *cohort.Definition, a *cohort.Attrition) []attritionStep {
 	for _, r := range d.Rules {
 		steps = append(steps, attritionStep{name: r.Name})
 	}
+	persons, events := a.Left(cohort.ByPerson, len(d.Rules)), a.Left(cohort.ByEvent, len(d.Rules))
 	for i := range steps {
-		for mask, n := range a.Persons {
-			if bits.TrailingZeros64(^mask) >= i {
-				steps[i].persons += n
-			}
-		}
-		for mask, n := range a.Events {
-			if bits.TrailingZeros64(^mask) >= i {
-				steps[i].events += n
-			}
-		}
+		steps[i].persons, steps[i].events = persons[i], events[i]
 	}
 	return steps
 }

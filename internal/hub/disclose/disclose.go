@@ -87,6 +87,11 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	if err := validRules(rules); err != nil {
 		return Result{}, err
 	}
+	given := outputs
+	outputs, err := joinRules(given, rules)
+	if err != nil {
+		return Result{}, err
+	}
 	tables := make([]*table, len(outputs))
 	names := map[string]bool{}
 	for i := range outputs {
@@ -110,8 +115,10 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 		return Result{}, err
 	}
 	hideDerived(tables, groups)
+	all := append(slices.Clone(tables), groups...)
+	nest(all)
 	for {
-		for _, s := range systems(append(slices.Clone(tables), groups...), rules) {
+		for _, s := range systems(all, rules) {
 			s.protect()
 		}
 		if !hideDerived(tables, groups) {
@@ -121,12 +128,16 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	chooseSteps(tables, rules)
 	shown := 0
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
-	for _, t := range tables {
+	for i, t := range tables {
 		publish := t.publish
 		if t.curves != nil {
 			publish = t.publishCurves
 		}
+		if t.out.Kind == study.Attrition {
+			t.tellRemaining()
+		}
 		out, ev := publish(rules)
+		ev.Cells = append(ev.Cells, joined(&given[i], t.out)...)
 		res.Outputs = append(res.Outputs, out)
 		res.Evidence.Outputs = append(res.Evidence.Outputs, ev)
 		n, hidden := t.hiddenCells(&res)

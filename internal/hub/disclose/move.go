@@ -23,6 +23,7 @@ const (
 	single mode = iota // persons come into category a; the total grows
 	swap               // persons go from b to a
 	part               // persons already counted are counted in a as well; the total stays
+	idle               // nothing: no table with the dimension is changed
 )
 
 // maxMoves bounds the search for one cell. Beyond it moves are not seen, and
@@ -41,9 +42,11 @@ func (s *system) moves(target int32, yield func(*move) bool) {
 		}
 	}
 	m.own = len(m.order)
-	for k := range s.dims {
-		if home[k] < 0 {
-			m.order = append(m.order, k)
+	for _, steps := range []bool{true, false} { // steps decide which other tables are changed at all
+		for k := range s.dims {
+			if home[k] < 0 && (s.dims[k].steps != nil) == steps {
+				m.order = append(m.order, k)
+			}
 		}
 	}
 	m.home = home
@@ -64,7 +67,11 @@ func (s *system) home(u int32) []int {
 			}
 			for k := range s.dims {
 				j := st.dimOf[k]
-				if j < 0 || st.t.at(i, j) == st.t.dims[j].n {
+				if j < 0 {
+					home[k] = st.in[k]
+					continue
+				}
+				if st.t.at(i, j) == st.t.dims[j].n {
 					continue
 				}
 				for c, p := range st.pos[k] {
@@ -105,7 +112,10 @@ func (m *mover) choose(n int) bool {
 	cats := len(m.s.dims[k].categories)
 	if n >= m.own { // the target lies in a total of this dimension, or knows it not
 		if !m.matters(k, n) {
-			return try(choice{mode: single})
+			return try(choice{mode: idle})
+		}
+		if st := m.s.dims[k].steps; st != nil {
+			return try(choice{mode: single, a: m.s.likeliest(st)})
 		}
 		for c := range cats {
 			if !try(choice{mode: single, a: c}) {
@@ -139,14 +149,30 @@ func (m *mover) matters(k, n int) bool {
 }
 
 // vanishes says whether the first n choices leave the table as it is: a swap
-// on a dimension that it does not have.
+// on a dimension that it does not have, or a step of an attrition that does not
+// concern its persons.
 func (m *mover) vanishes(st *systemTable, n int) bool {
 	for _, k := range m.order[:n] {
-		if st.dimOf[k] < 0 && m.choices[k].mode != single {
+		if !m.touches(st, k) {
 			return true
 		}
 	}
 	return false
+}
+
+func (m *mover) touches(st *systemTable, k int) bool {
+	c, steps := m.choices[k], m.s.dims[k].steps
+	switch {
+	case st.dimOf[k] >= 0:
+		return c.mode != idle
+	case st.in[k] >= 0:
+		return c.mode != idle && c.a == st.in[k] || c.mode == swap && c.b == st.in[k]
+	case c.mode == idle:
+		return true
+	case steps != nil: // one more person at the start of the steps, in every table of all who start there
+		return c.mode == single && st.whole() == steps.whole()
+	}
+	return c.mode == single
 }
 
 // build fills m.m from the choices; false if the tables disagree on a cell.
@@ -176,10 +202,14 @@ func (m *mover) corners(st *systemTable, k, cell int, coef float64) bool {
 		return m.m.coef[u] == coef
 	}
 	j := st.dimOf[k]
+	c, ok := m.choices[k], true
 	if j < 0 {
+		if c.mode == swap && st.in[k] >= 0 && st.in[k] == c.b {
+			coef = -coef
+		}
 		return m.corners(st, k+1, cell, coef)
 	}
-	d, c, ok := st.t.dims[j], m.choices[k], true
+	d := st.t.dims[j]
 	if p := st.pos[k][c.a]; p >= 0 {
 		ok = m.corners(st, k+1, cell+p*d.stride, coef)
 	}

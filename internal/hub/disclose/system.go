@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/havre-hub/havre/internal/ground/record"
+	"github.com/havre-hub/havre/internal/hub/study"
 )
 
 // system is all that can be computed from one another: the tables of one
@@ -41,6 +42,7 @@ type place struct {
 type systemDim struct {
 	name       string
 	categories []string
+	steps      *systemTable // of an attrition: its table, the only one with the dimension
 }
 
 type systemTable struct {
@@ -48,6 +50,7 @@ type systemTable struct {
 	unit  []int32         // by cell
 	dimOf []int           // by system dimension: the table's, or -1
 	pos   [][]int         // by system dimension and category: the table's position, or -1
+	in    []int           // by system dimension: the category in which all its persons are, or -1
 	lays  map[string]bool // names of its layers in the system
 }
 
@@ -134,7 +137,7 @@ func samePopulation(a, b *table) bool {
 			continue
 		}
 		same := a.layers[0].x[i] == b.layers[0].x[k]
-		if !same && !a.cells[i].virtual && !b.cells[k].virtual {
+		if !same && !a.cells[i].virtual && !b.cells[k].virtual && !a.startsAt(i) && !b.startsAt(k) {
 			return false
 		}
 		shared = shared || same && a.layers[0].x[i] > 0
@@ -220,9 +223,13 @@ func (s *system) addDims() {
 	}
 	for n := range s.tables {
 		st := &s.tables[n]
-		st.dimOf, st.pos = make([]int, len(s.dims)), make([][]int, len(s.dims))
+		st.dimOf, st.pos, st.in = make([]int, len(s.dims)), make([][]int, len(s.dims)), make([]int, len(s.dims))
 		for k := range s.dims {
 			st.dimOf[k] = slices.IndexFunc(st.t.dims, func(d tableDim) bool { return d.name == s.dims[k].name })
+			st.in[k] = st.t.categoryWithin(&s.dims[k])
+			if st.dimOf[k] >= 0 && st.t.out.Kind == study.Attrition {
+				s.dims[k].steps = st
+			}
 			if st.dimOf[k] < 0 {
 				continue
 			}

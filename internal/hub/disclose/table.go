@@ -26,6 +26,7 @@ type table struct {
 	layers []tableLayer
 	curves *curves // of an output of kind Survival, whose totals the cells are
 	parent []int   // of a group of curves: by cell, the cell of its output's table, or -1
+	within []within
 }
 
 type tableDim struct {
@@ -67,7 +68,7 @@ func newTable(o *study.Output, index int) (*table, error) {
 		return nil, havre.E("disclose", havre.Invalid, "an output has no valid name")
 	}
 	switch o.Kind {
-	case study.Frequencies, study.Rates, study.Ratios:
+	case study.Frequencies, study.Rates, study.Ratios, study.Attrition:
 	default:
 		return nil, invalid(o.Name, "its kind is unknown, so no rule covers it")
 	}

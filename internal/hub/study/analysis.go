@@ -59,12 +59,17 @@ type Bucket struct {
 	Number int
 	People *cohort.People // with demographics
 
-	cohorts map[string]*cohort.Members
-	rows    Rows
+	cohorts   map[string]*cohort.Members
+	attrition map[string]*cohort.Attrition
+	rows      Rows
 }
 
 // Cohort gives the periods of a cohort of the study in this bucket.
 func (b *Bucket) Cohort(name string) *cohort.Members { return b.cohorts[name] }
+
+// Attrition says which inclusion rules of a cohort are met in this bucket. It is
+// there only in a study that has an analysis of kind attrition.
+func (b *Bucket) Attrition(name string) *cohort.Attrition { return b.attrition[name] }
 
 // Read gives rows of the bucket.
 func (b *Bucket) Read(ctx context.Context, w warehouse.Want) ([]arrow.RecordBatch, error) {

@@ -25,6 +25,7 @@ type kindRules struct {
 
 var kinds = map[AnalysisKind]kindRules{
 	KindCounts:      {[]string{"cohort", "by", "age_bands", "totals"}, []string{"cohort"}},
+	KindAttrition:   {[]string{"cohort"}, []string{"cohort"}},
 	KindIncidence:   {[]string{"target", "outcome", "time_at_risk", "clean_window", "by", "age_bands", "totals"}, []string{"target", "outcome"}},
 	KindRateRatio:   {[]string{"target", "comparator", "outcome", "time_at_risk", "clean_window"}, []string{"target", "comparator", "outcome"}},
 	KindSurvival:    {[]string{"target", "comparator", "outcome", "time_at_risk", "clean_window", "by", "age_bands", "step"}, []string{"target", "outcome"}},
@@ -36,7 +37,7 @@ var kinds = map[AnalysisKind]kindRules{
 
 // Kinds lists the kinds of analyses.
 func Kinds() []AnalysisKind {
-	return []AnalysisKind{KindCounts, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts}
+	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts}
 }
 
 // Dimensions lists what persons can be counted by.
@@ -58,7 +59,7 @@ func (p *problems) check(d *Definition, where places) {
 	if len(d.Analyses) == 0 {
 		p.at(where["study"], "the study has no analyses")
 	}
-	names := map[string]bool{}
+	names, ruled := map[string]bool{}, map[string]bool{}
 	for i, c := range d.Cohorts {
 		at := where["cohort "+c.Name]
 		if !havre.ValidName(c.Name) {
@@ -73,9 +74,11 @@ func (p *problems) check(d *Definition, where places) {
 			continue
 		}
 		d.Cohorts[i].Circe = compact(c.Circe)
-		if _, err := cohort.Parse(c.Circe); err != nil {
+		def, err := cohort.Parse(c.Circe)
+		if err != nil {
 			p.at(at, "cohort %q: %v", c.Name, err)
 		}
+		ruled[c.Name] = err != nil || len(def.Rules) > 0
 	}
 	outputs := map[string]bool{}
 	for i := range d.Analyses {
@@ -88,6 +91,9 @@ func (p *problems) check(d *Definition, where places) {
 		}
 		outputs[s.Name] = true
 		p.checkSpec(s, names, at)
+		if rules, ok := ruled[s.Cohort]; s.Kind == KindAttrition && ok && !rules {
+			p.at(at, "analysis %q: cohort %q has no inclusion rules that persons could be lost to", s.Name, s.Cohort)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ type Spec struct {
 	Title string       `json:"title,omitempty"`
 	Kind  AnalysisKind `json:"kind"`
 
-	Cohort     string `json:"cohort,omitempty"` // counts, observation, records, concepts
+	Cohort     string `json:"cohort,omitempty"` // counts, attrition, observation, records, concepts
 	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio
 	Comparator string `json:"comparator,omitempty"`
 	Outcome    string `json:"outcome,omitempty"`
@@ -59,6 +59,7 @@ type AnalysisKind string
 // The kinds that exist.
 const (
 	KindCounts      AnalysisKind = "counts"       // persons of a cohort by their traits at entry
+	KindAttrition   AnalysisKind = "attrition"    // persons of a cohort by inclusion rule
 	KindIncidence   AnalysisKind = "incidence"    // events over person-years
 	KindRateRatio   AnalysisKind = "rate_ratio"   // of two cohorts
 	KindSurvival    AnalysisKind = "survival"     // time to the first outcome

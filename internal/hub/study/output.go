@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Output is what an analysis finishes with: one table of aggregates whose
@@ -32,8 +33,37 @@ const (
 	Frequencies Kind = "frequencies" // counts of persons
 	Rates       Kind = "rates"       // persons, events and person-years
 	Ratios      Kind = "ratios"      // made from two rates
+	Attrition   Kind = "attrition"   // persons lost at each step, see below
 	Survival    Kind = "survival"    // curves of the time to an event, see the measures below
 )
+
+// An output of kind Attrition has the one dimension Rule, with a total. Its
+// cells are disjoint: the persons lost at each step, in the order of steps, and
+// last InCohort, those who are left. So what is left after a step, and what is
+// lost between two, are sums of cells. MeasureRemaining is made by the
+// disclosure rules, of what they show.
+const (
+	Rule             = "rule"
+	InCohort         = "in the cohort"
+	MeasureRemaining = "remaining"
+)
+
+// RuleName is the category of a step, counted from 1.
+func RuleName(number int, name string) string { return strconv.Itoa(number) + ": " + name }
+
+// JoinRules is the category of some steps in a row together.
+func JoinRules(categories []string) string {
+	if len(categories) == 1 {
+		return categories[0]
+	}
+	names := make([]string, len(categories))
+	for i, c := range categories {
+		_, names[i], _ = strings.Cut(c, ": ")
+	}
+	first, _, _ := strings.Cut(categories[0], ":")
+	last, _, _ := strings.Cut(categories[len(categories)-1], ":")
+	return first + "-" + last + ": " + strings.Join(names, "; ")
+}
 
 // An output of kind Survival has the dimension Days last. Each combination of
 // the other categories is a curve. Its cells, by category of Days:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/havre-hub/havre/internal/ground/omop"
@@ -164,11 +165,12 @@ func (c *collector) finish() ([]Output, error) {
 // Mapper turns buckets into encoded partial results. A worker process makes
 // one of the same job and hands back what Map gives.
 type Mapper struct {
-	digest   string
-	names    []string
-	plan     *cohort.Plan
-	rows     Rows
-	analyses []Analysis
+	digest    string
+	names     []string
+	plan      *cohort.Plan
+	rows      Rows
+	analyses  []Analysis
+	attrition bool // some analysis wants it
 }
 
 // NewMapper checks the definition, resolves its concept sets and plans it.
@@ -192,6 +194,7 @@ func NewMapper(ctx context.Context, j Job) (*Mapper, error) {
 		return nil, havre.E("study.run", havre.Internal, "there is no bucket to run over")
 	}
 	m := &Mapper{digest: j.Definition.Digest() + "-" + plan.Digest(), plan: plan, rows: j.Rows, analyses: analyses}
+	m.attrition = slices.ContainsFunc(j.Definition.Analyses, func(s Spec) bool { return s.Kind == KindAttrition })
 	for _, c := range j.Definition.Cohorts {
 		m.names = append(m.names, c.Name)
 	}
@@ -201,13 +204,20 @@ func NewMapper(ctx context.Context, j Job) (*Mapper, error) {
 // Map gives the encoded partial results of one bucket. Errors of the rows are
 // given back as they are. Safe for concurrent use.
 func (m *Mapper) Map(ctx context.Context, bucket int) ([]byte, error) {
-	res, err := m.plan.Evaluate(ctx, m.rows, bucket)
+	evaluate := m.plan.Evaluate
+	if m.attrition {
+		evaluate = m.plan.EvaluateAttrition
+	}
+	res, err := evaluate(ctx, m.rows, bucket)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{Number: bucket, People: res.People, cohorts: map[string]*cohort.Members{}, rows: m.rows}
+	b := &Bucket{Number: bucket, People: res.People, cohorts: map[string]*cohort.Members{}, attrition: map[string]*cohort.Attrition{}, rows: m.rows}
 	for i, name := range m.names {
 		b.cohorts[name] = &res.Cohorts[i]
+		if m.attrition {
+			b.attrition[name] = &res.Attrition[i]
+		}
 	}
 	partial := make([]Partial, len(m.analyses))
 	for i, a := range m.analyses {

@@ -16,6 +16,12 @@ func Build(d *study.Definition, v omop.Vocabulary) ([]study.Analysis, error) {
 		switch s.Kind {
 		case study.KindCounts:
 			out = append(out, &counts{s, newStrata(&s)})
+		case study.KindAttrition:
+			a, err := newAttrition(d, s)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, a)
 		case study.KindIncidence:
 			out = append(out, &incidence{s, newStrata(&s)})
 		case study.KindRateRatio:

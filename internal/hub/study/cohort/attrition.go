@@ -69,6 +69,18 @@ type SummaryStats struct {
 	Base, Final int64 // base_count and final_count: before and after all rules
 }
 
+// Left lists those of the mode that are left before any of so many rules, after
+// the first, after the first two, and so on.
+func (a *Attrition) Left(m Mode, rules int) []int64 {
+	left := make([]int64, rules+1)
+	for mask, n := range a.counts(m) {
+		for i := range min(rules, bits.TrailingZeros64(^mask)) + 1 {
+			left[i] += n
+		}
+	}
+	return left
+}
+
 // Results lists the rows of cohort_inclusion_result. As the next two, it is for
 // definitions that have rules; of others the reference keeps no statistics.
 func (a *Attrition) Results() (out []InclusionResult) {
