@@ -14,8 +14,9 @@ import (
 )
 
 // Drawer makes the chart of an output: lines over calendar years, intervals
-// for rates and ratios, steps for survival, bars for all other counts. It shows two dimensions; on
-// further ones it shows the totals or, where there are none, every category.
+// for rates and ratios, steps for survival, bars of who are left for attrition
+// and for all other counts. It shows two dimensions; on further ones it shows
+// the totals or, where there are none, every category.
 type Drawer struct{}
 
 var _ release.Drawer = Drawer{}
@@ -31,6 +32,8 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 	switch {
 	case o.Kind == study.Survival:
 		return drawCurves(h, o)
+	case o.Kind == study.Attrition:
+		return drawAttrition(h, o)
 	case o.Kind == study.Rates || o.Kind == study.Ratios:
 		estimate, low, high := intervalMeasures(o.Measures)
 		h.Axis = strings.ReplaceAll(estimate, "_", " ")

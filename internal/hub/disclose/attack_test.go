@@ -359,6 +359,12 @@ func checkAttack(t *testing.T, outputs []study.Output, rules record.Rules, measu
 	if err != nil {
 		t.Fatal(err)
 	}
+	return attackOn(t, outputs, res.Outputs, rules, measures)
+}
+
+// attackOn runs the insider's attack on what was released of outputs.
+func attackOn(t *testing.T, outputs, released []study.Output, rules record.Rules, measures []string) (cells, primary, second int) {
+	t.Helper()
 	truth := truthOf(outputs, measures)
 	lowest := 1.0
 	for _, o := range outputs {
@@ -381,9 +387,9 @@ func checkAttack(t *testing.T, outputs []study.Output, rules record.Rules, measu
 		}
 		return a
 	}
-	a, reader := prepared(res.Outputs, true), prepared(res.Outputs, false)
-	dark := prepared(darkened(res.Outputs), true) // what the rule alone tells
-	for _, o := range res.Outputs {
+	a, reader := prepared(released, true), prepared(released, false)
+	dark := prepared(darkened(released), true) // what the rule alone tells
+	for _, o := range released {
 		for _, c := range o.Cells {
 			cells++
 			switch {
@@ -394,7 +400,7 @@ func checkAttack(t *testing.T, outputs []study.Output, rules record.Rules, measu
 			}
 		}
 	}
-	if primary > 0 && slices.IndexFunc(res.Outputs, func(o study.Output) bool {
+	if primary > 0 && slices.IndexFunc(released, func(o study.Output) bool {
 		return slices.ContainsFunc(o.Cells, func(c study.Cell) bool { return c.Suppressed == "" })
 	}) < 0 {
 		return // nothing at all is shown
@@ -419,7 +425,7 @@ func checkAttack(t *testing.T, outputs []study.Output, rules record.Rules, measu
 		}
 	}
 	if t.Failed() {
-		for _, o := range res.Outputs {
+		for _, o := range released {
 			t.Log(show(&o, truth))
 		}
 	}

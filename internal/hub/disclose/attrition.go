@@ -34,20 +34,24 @@ func readChain(o *study.Output) (*chain, error) {
 		return bad("the steps of an attrition are followed by " + study.InCohort)
 	}
 	c := &chain{start: -1, lost: make([]int64, steps)}
-	left := int64(0)
+	left, seen := int64(0), map[string]bool{}
 	for i := range o.Cells {
 		g := &o.Cells[i]
 		if len(g.Key) != 1 || g.Suppressed != "" || g.Count < 0 || len(g.Values)+len(g.Contributors) > 0 {
 			return bad("a cell of an attrition has a count and no other number")
 		}
 		k := slices.Index(cats, g.Key[0])
+		if seen[g.Key[0]] || k < 0 && g.Key[0] != study.TotalKey {
+			return bad("a cell is there twice, or of no step")
+		}
+		seen[g.Key[0]] = true
 		switch {
 		case g.Key[0] == study.TotalKey:
 			c.start = g.Count
 			continue
 		case k == steps:
 			c.in = g.Count
-		case k >= 0:
+		default:
 			c.lost[k] = g.Count
 		}
 		left += g.Count

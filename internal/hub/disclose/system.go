@@ -200,6 +200,9 @@ func (s *system) place(byKey map[string][]int32, t *table, i int) int32 {
 			cost *= 4 // a margin is worth more to a reader than an inner cell
 		}
 	}
+	if t.out.Kind == study.Attrition && i == t.inCohort() {
+		cost *= 16 // what the attrition is of
+	}
 	u.cost += cost
 	return id
 }
