@@ -14,9 +14,10 @@ import (
 )
 
 // Drawer makes the chart of an output: lines over calendar years, intervals
-// for rates and ratios, steps for survival, bars of who are left for attrition
-// and for all other counts. It shows two dimensions; on further ones it shows
-// the totals or, where there are none, every category.
+// for rates and ratios, steps for survival, differences for characteristics,
+// bars of who are left for attrition and for all other counts. It shows two
+// dimensions; on further ones it shows the totals or, where there are none,
+// every category.
 type Drawer struct{}
 
 var _ release.Drawer = Drawer{}
@@ -34,6 +35,8 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 		return drawCurves(h, o)
 	case o.Kind == study.Attrition:
 		return drawAttrition(h, o)
+	case o.Kind == study.Characteristics:
+		return drawTraits(h, o)
 	case o.Kind == study.Rates || o.Kind == study.Ratios:
 		estimate, low, high := intervalMeasures(o.Measures)
 		h.Axis = strings.ReplaceAll(estimate, "_", " ")

@@ -1,4 +1,4 @@
-// Package chart draws the four pictures a release needs as SVG that opens
+// Package chart draws the pictures that a release needs as SVG that opens
 // anywhere: no script, no outside reference, generic fonts, a title and a
 // description that screen readers speak, colours that the colour-blind can
 // tell apart and that stay apart in grey (Okabe and Ito's, with a second mark

@@ -32,6 +32,12 @@ func samples() map[string]interface{ SVG() ([]byte, error) } {
 			{"men", []Point{Of(8400), Of(9000), Of(9900), Of(11000), {Absent: true}, Of(7000)}},
 			{"unknown", []Point{Of(400), Of(500), Of(450), {Hidden: true}, Of(300), Of(200)}}}},
 		"steps": steps(),
+		"differences": Differences{heading, [2]string{"target", "comparator"}, []Difference{
+			{Section: "persons", Label: "all", Point: Point{Absent: true}, Words: [2]string{"1240", "3310"}},
+			{Section: "sex", Label: "female", Point: Of(0.04), Words: [2]string{"620 (50 %)", "1580 (47.7 %)"}},
+			{Section: "sex", Label: "male", Point: Of(-0.04), Words: [2]string{"620 (50 %)", "1730 (52.3 %)"}},
+			{Section: "condition occurrence", Label: "201826 Type 2 diabetes mellitus without any complication at all", Point: Of(0.41), Words: [2]string{"410 (33.1 %)", "520 (15.7 %)"}},
+			{Section: "condition occurrence", Label: "hidden", Point: Point{Absent: true}, Words: [2]string{"", "40 (1.21 %)"}, Hidden: [2]bool{true, false}}}, 0.1},
 	}
 }
 
@@ -118,6 +124,7 @@ func FuzzChart(f *testing.F) {
 			Bars{h, []string{label, name}, []Series{{name, []Point{p, {Hidden: true}}}, {title, []Point{{Absent: true}, p}}}},
 			Intervals{h, []string{label, name}, []Point{p, {Hidden: true}}, log, low},
 			Lines{h, []string{label, name}, []Series{{name, []Point{p, p}}}},
+			Differences{h, [2]string{label, name}, []Difference{{Section: title, Label: label, Point: p, Words: [2]string{name, title}}, {Point: Point{Absent: true}, Hidden: [2]bool{log, true}}}, 0.1},
 			Steps{h, label, name, []Panel{{title, []Curve{{name, []float64{low, high}, []Point{p, Of(v)}, []float64{v, low, high}, log}, {Name: title, Hidden: true}}}}},
 		} {
 			b, err := c.SVG()
@@ -146,6 +153,7 @@ func TestChartsRefuse(t *testing.T) {
 		"points without a label": Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(1), Of(2)}}}},
 		"no value":               Lines{heading, []string{"a"}, []Series{{"s", []Point{Of(nan)}}}},
 		"negative bar":           Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(-1)}}}},
+		"no difference":          Differences{Heading: heading},
 		"no curve":               Steps{Heading: heading},
 		"a curve that goes back": Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2, 1}, []Point{Of(1), Of(1)}, []float64{3, 2}, false}}}}},
 		"a share above 1":        Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2}, []Point{Of(1.1)}, []float64{3}, false}}}}},

@@ -96,8 +96,11 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	names := map[string]bool{}
 	for i := range outputs {
 		read := newTable
-		if outputs[i].Kind == study.Survival {
+		switch outputs[i].Kind {
+		case study.Survival:
 			read = survivalTable
+		case study.Characteristics:
+			read = traitsTable
 		}
 		t, err := read(&outputs[i], i)
 		if err != nil {
@@ -114,14 +117,14 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	hideDerived(tables, groups)
-	all := append(slices.Clone(tables), groups...)
+	hideDerived(tables, groups, rules)
+	all := append(slices.DeleteFunc(slices.Clone(tables), func(t *table) bool { return t.traits != nil }), groups...)
 	nest(all)
 	for {
 		for _, s := range systems(all, rules) {
 			s.protect()
 		}
-		if !hideDerived(tables, groups) {
+		if !hideDerived(tables, groups, rules) {
 			break
 		}
 	}
@@ -130,8 +133,11 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
 	for i, t := range tables {
 		publish := t.publish
-		if t.curves != nil {
+		switch {
+		case t.curves != nil:
 			publish = t.publishCurves
+		case t.traits != nil:
+			publish = t.publishTraits
 		}
 		if t.out.Kind == study.Attrition {
 			t.tellRemaining()

@@ -21,6 +21,13 @@ func groupTables(tables []*table, r record.Rules) (groups []*table, err error) {
 			}
 			groups = append(groups, list...)
 		}
+		if t.traits != nil {
+			list, err := traitGroups(t, r)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, list...)
+		}
 		if t.out.Kind != study.Ratios {
 			continue
 		}
@@ -45,9 +52,9 @@ func groupTables(tables []*table, r record.Rules) (groups []*table, err error) {
 	return groups, nil
 }
 
-// hideDerived hides the cells whose sources are hidden, and ratios and curves
-// together with their groups; it says whether it found any.
-func hideDerived(tables, groups []*table) bool {
+// hideDerived hides the cells whose sources are hidden, and ratios, curves and
+// traits together with their groups; it says whether it found any.
+func hideDerived(tables, groups []*table, r record.Rules) bool {
 	found := false
 	for _, g := range groups {
 		t := tables[g.index]
@@ -70,6 +77,9 @@ func hideDerived(tables, groups []*table) bool {
 		}
 	}
 	for _, t := range tables {
+		if t.traits != nil {
+			found = t.hideTraits(r) || found
+		}
 		for _, name := range t.out.Sources {
 			k := slices.IndexFunc(tables, func(s *table) bool { return s.out.Name == name })
 			if k < 0 {

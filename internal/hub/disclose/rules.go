@@ -18,6 +18,9 @@ func (t *table) judge(r record.Rules) {
 			c.findings = t.findings(i, r)
 		}
 	}
+	if t.traits != nil {
+		t.judgeTraits(r)
+	}
 	for j, d := range t.dims {
 		if d.sensitive || slices.Contains(r.SensitiveCols, d.name) {
 			t.dims[j].sensitive = true

@@ -25,7 +25,8 @@ type table struct {
 	cells  []cell // row-major; the last dimension varies fastest
 	layers []tableLayer
 	curves *curves // of an output of kind Survival, whose totals the cells are
-	parent []int   // of a group of curves: by cell, the cell of its output's table, or -1
+	traits *traits // of an output of kind Characteristics, whose cells are laid out otherwise
+	parent []int   // of a group of curves or traits: by cell, the cell of its output's table, or -1
 	within []within
 }
 

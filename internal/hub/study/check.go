@@ -33,11 +33,13 @@ var kinds = map[AnalysisKind]kindRules{
 	KindObservation: {[]string{"cohort"}, []string{"cohort"}},
 	KindRecords:     {[]string{"cohort", "tables"}, []string{"cohort"}},
 	KindConcepts:    {[]string{"cohort", "table", "top"}, []string{"cohort"}},
+
+	KindCharacterisation: {[]string{"target", "comparator", "window", "tables", "top", "min_prevalence", "age_bands"}, []string{"target"}},
 }
 
 // Kinds lists the kinds of analyses.
 func Kinds() []AnalysisKind {
-	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts}
+	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts, KindCharacterisation}
 }
 
 // Dimensions lists what persons can be counted by.
@@ -139,10 +141,11 @@ func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 	}
 	p.checkTables(s, at)
 	p.checkTimes(s, cohorts, at)
+	p.checkCharacterisation(s, cohorts, at)
 }
 
 func (p *problems) checkTables(s *Spec, at ast.Node) {
-	if s.Kind == KindConcepts && (s.Top < 1 || s.Top > maxTop) {
+	if slices.Contains(kinds[s.Kind].keys, "top") && (s.Top < 1 || s.Top > maxTop) {
 		p.at(at, "analysis %q: top is a number from 1 to %d", s.Name, maxTop)
 	}
 	tables := s.Tables
@@ -156,13 +159,13 @@ func (p *problems) checkTables(s *Spec, at ast.Node) {
 			p.at(at, "analysis %q: the CDM has no table %q%s", s.Name, name, havre.Nearest(name, personTables()))
 		case !slices.Contains(personTables(), name):
 			p.at(at, "analysis %q: table %s does not hold events of persons", s.Name, name)
-		case s.Kind == KindConcepts && t.Concept == "":
+		case s.Kind != KindRecords && t.Concept == "":
 			p.at(at, "analysis %q: table %s has no concepts", s.Name, name)
 		case slices.Contains(tables[:i], name):
 			p.at(at, "analysis %q names table %s twice", s.Name, name)
 		}
 	}
-	if s.Kind == KindRecords && len(tables) == 0 {
+	if slices.Contains(kinds[s.Kind].keys, "tables") && len(tables) == 0 {
 		p.at(at, "analysis %q names no tables", s.Name)
 	}
 }
@@ -197,6 +200,10 @@ func (s *Spec) needs() []cohort.Need {
 	case KindConcepts:
 		t, _ := omop.Lookup(s.Table)
 		out = append(out, cohort.Need{Table: s.Table, Columns: []string{"person_id", t.Concept}})
+	case KindCharacterisation:
+		for _, t := range s.Tables {
+			out = append(out, cohort.Need{Table: t, Columns: EventColumns(t)})
+		}
 	}
 	return out
 }

@@ -34,7 +34,7 @@ type Spec struct {
 	Kind  AnalysisKind `json:"kind"`
 
 	Cohort     string `json:"cohort,omitempty"` // counts, attrition, observation, records, concepts
-	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio
+	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio, characterisation
 	Comparator string `json:"comparator,omitempty"`
 	Outcome    string `json:"outcome,omitempty"`
 
@@ -48,9 +48,12 @@ type Spec struct {
 	Adjust      []string   `json:"adjust,omitempty"`       // hazard_ratio: covariates
 	Ties        string     `json:"ties,omitempty"`         // hazard_ratio: efron or breslow
 
-	Tables []string `json:"tables,omitempty"` // records: the tables to count
+	Tables []string `json:"tables,omitempty"` // records, characterisation: the tables to count
 	Table  string   `json:"table,omitempty"`  // concepts: the table to look into
-	Top    int      `json:"top,omitempty"`    // concepts: how many to show
+	Top    int      `json:"top,omitempty"`    // concepts, characterisation: how many to show
+
+	Window        Window  `json:"window,omitzero"`          // characterisation
+	MinPrevalence float64 `json:"min_prevalence,omitempty"` // characterisation: least share of a group that has a concept shown
 }
 
 // AnalysisKind is a kind of analysis.
@@ -67,6 +70,8 @@ const (
 	KindObservation AnalysisKind = "observation"  // persons under observation by calendar year
 	KindRecords     AnalysisKind = "records"      // records and persons by table
 	KindConcepts    AnalysisKind = "concepts"     // the concepts of a table that most persons have
+
+	KindCharacterisation AnalysisKind = "characterisation" // who the persons of a cohort are, and what they had before ("Table 1")
 )
 
 // The dimensions that persons can be counted by.
@@ -84,6 +89,13 @@ type TimeAtRisk struct {
 	Start     int  `json:"start"`
 	End       int  `json:"end"`
 	CohortEnd bool `json:"cohort_end,omitempty"` // End is counted from the last day of the target period
+}
+
+// Window is a span of days around the first day in a cohort (day 0), both ends
+// included; days before it are negative.
+type Window struct {
+	Start int `json:"start"`
+	End   int `json:"end"`
 }
 
 // Ever as a clean window: a person is at risk until the first outcome only.

@@ -35,6 +35,42 @@ const (
 	Ratios      Kind = "ratios"      // made from two rates
 	Attrition   Kind = "attrition"   // persons lost at each step, see below
 	Survival    Kind = "survival"    // curves of the time to an event, see the measures below
+
+	Characteristics Kind = "characteristics" // persons of one or two groups by many traits, see below
+)
+
+// An output of kind Characteristics has the dimensions TraitDim, CategoryDim
+// and Group, and no totals; only cells of somebody, or of a trait that somebody
+// of another group has, are there. The traits:
+//   - TraitPersons with the category All: the persons of the group;
+//   - others (sex): every person of the group is in one category;
+//   - one whose first category is Present: persons who have it. It may have further
+//     categories: those of them with a value in some unit;
+//   - TraitAge with the category Mean: persons whose age is known, with
+//     MeasureMean and MeasureSD; it rests on the categories of TraitAgeBand.
+//
+// MeasureShare is the share of the group's persons, MeasureDifference, in cells of
+// the target, the standardised difference to the comparator. Both are computed of the numbers
+// that are shown.
+const (
+	TraitDim    = "trait"
+	CategoryDim = "category"
+
+	TraitPersons = "persons"
+	TraitAge     = "age"
+	TraitAgeBand = "age_band"
+
+	All     = "all"
+	Mean    = "mean"
+	Present = "present"
+
+	MeasureShare      = "proportion"
+	MeasureMean       = "mean"
+	MeasureSD         = "sd"
+	MeasureDifference = "smd"
+
+	GroupTarget     = "target"
+	GroupComparator = "comparator"
 )
 
 // An output of kind Attrition has the one dimension Rule, with a total. Its

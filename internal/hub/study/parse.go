@@ -117,7 +117,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 	var s Spec
 	p.places[analysisPlace(len(p.d.Analyses))] = n
 	known := []string{"name", "title", "kind", "cohort", "target", "comparator", "outcome", "by", "age_bands",
-		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top"}
+		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top", "window", "min_prevalence"}
 	given := map[string]ast.Node{}
 	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
 		given[key] = at
@@ -158,6 +158,10 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Table = p.text(v)
 		case "top":
 			s.Top = int(p.whole(v, maxTop))
+		case "window":
+			s.Window = p.window(v)
+		case "min_prevalence":
+			s.MinPrevalence = p.share(v)
 		}
 	})
 	if k, ok := kinds[s.Kind]; ok {
@@ -176,6 +180,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Top = defaultTop
 		}
 	}
+	s.characterisationDefaults(func(key string) bool { return given[key] != nil })
 	s.timeDefaults(func(key string) bool { return given[key] != nil })
 	p.d.Analyses = append(p.d.Analyses, s)
 }

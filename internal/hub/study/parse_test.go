@@ -142,6 +142,10 @@ func TestParseMistakes(t *testing.T) {
 		{"kind: incidence, target: a, outcome: b", "kind: survival, target: a, comparator: c, outcome: b", []string{`there is no cohort "c"`}},
 		{"kind: incidence, target: a, outcome: b", "kind: hazard_ratio, target: a, comparator: b, outcome: b, adjust: [age, age_band, sexe, age], ties: exact", []string{"adjusts for age twice", `cannot adjust for "sexe"; did you mean "sex"?`, `adjusts for "age" twice`, `not "exact"`}},
 		{"kind: incidence, target: a, outcome: b", "kind: hazard_ratio, target: a, outcome: b", []string{"needs the key comparator"}},
+		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: characterisation, target: a, comparator: z, window: {strat: -3}, min_prevalence: 2, tables: [measurment, visit_detail, visit_detail, observation_period]", []string{
+			`did you mean "start"?`, "a window needs a start", "a number from 0 to 1", `no table "measurment"; did you mean "measurement"?`, "names table visit_detail twice", `there is no cohort "z"`, "observation_period has no concepts"}},
+		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: characterisation, target: a, comparator: a, window: {start: 3, end: -1.5}, tables: []", []string{
+			"compares cohort \"a\" with itself", "a whole number of days", "the window ends before it starts", "names no tables"}},
 		{"title: Bleeding", "titel: x\nanalysis: []", []string{`"titel"`, `"analysis"`}}, // all at once
 	} {
 		text := strings.Replace(sound, c.old, c.new, 1)
@@ -189,6 +193,28 @@ func TestTimeDefaults(t *testing.T) {
 	d.Analyses[2].Step, d.Analyses[3].Ties = 0, ""
 	if err := Check(d); err == nil || !strings.Contains(err.Error(), "a step has from 1") || !strings.Contains(err.Error(), "ties are treated as") {
 		t.Errorf("by hand: %v", err)
+	}
+}
+
+// TestCharacterisationDefaults: what characterisation takes where nothing is
+// given, and what it reads.
+func TestCharacterisationDefaults(t *testing.T) {
+	text := sound + "  - {name: c, kind: characterisation, target: a}\n  - {name: d, kind: characterisation, target: a, window: {start: -30, end: -1}, min_prevalence: 0.01}\n"
+	d, err := Parse([]byte(text), openTest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, e := d.Analyses[2], d.Analyses[3]
+	if c.Window != (Window{-365, 0}) || c.Top != 25 || len(c.Tables) != 4 || e.Window != (Window{-30, -1}) || e.Top != 1000 || e.MinPrevalence != 0.01 {
+		t.Errorf("%+v %+v", c, e)
+	}
+	needs, err := d.Needs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(needs, func(n cohort.Need) bool { return n.Table == "measurement" })
+	if i < 0 || !slices.Equal(needs[i].Columns, []string{"person_id", "measurement_concept_id", "measurement_date", "value_as_number", "unit_concept_id"}) {
+		t.Errorf("needs %v", needs)
 	}
 }
 

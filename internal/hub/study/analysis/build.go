@@ -37,6 +37,8 @@ func Build(d *study.Definition, v omop.Vocabulary) ([]study.Analysis, error) {
 		case study.KindConcepts:
 			t, _ := omop.Lookup(s.Table)
 			out = append(out, &concepts{s, t.Concept, v})
+		case study.KindCharacterisation:
+			out = append(out, &characterisation{s, newStrata(&s), v})
 		default:
 			return nil, havre.E("analysis.build", havre.Internal, fmt.Sprintf("no analysis of kind %s has been built", s.Kind))
 		}

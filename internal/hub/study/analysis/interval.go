@@ -3,12 +3,10 @@ package analysis
 import (
 	"math"
 
-	"gonum.org/v1/gonum/mathext"
 	"gonum.org/v1/gonum/stat/distuv"
-)
 
-// confidence is the coverage of every interval.
-const confidence = 0.95
+	"github.com/havre-hub/havre/internal/hub/study/proportion"
+)
 
 // poissonInterval gives the exact interval of a Poisson mean of which n events
 // were seen: half the quantiles of chi-square distributions with 2n and 2n+2
@@ -17,28 +15,11 @@ const confidence = 0.95
 // F. Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28
 // (1936) 437-442.
 func poissonInterval(n int64) (low, high float64) {
-	const tail = (1 - confidence) / 2
+	const tail = (1 - proportion.Confidence) / 2
 	if n > 0 {
 		low = distuv.ChiSquared{K: 2 * float64(n)}.Quantile(tail) / 2
 	}
 	high = distuv.ChiSquared{K: 2*float64(n) + 2}.Quantile(1-tail) / 2
-	return low, high
-}
-
-// binomialInterval gives the exact interval of a probability after k successes
-// in n trials, n > 0: quantiles of beta distributions.
-//
-// C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits
-// illustrated in the case of the binomial", Biometrika 26 (1934) 404-413.
-func binomialInterval(k, n int64) (low, high float64) {
-	const tail = (1 - confidence) / 2
-	low, high = 0, 1
-	if k > 0 {
-		low = mathext.InvRegIncBeta(float64(k), float64(n-k+1), tail)
-	}
-	if k < n {
-		high = mathext.InvRegIncBeta(float64(k+1), float64(n-k), 1-tail)
-	}
 	return low, high
 }
 
@@ -54,6 +35,6 @@ func rateRatioInterval(a int64, ta float64, b int64, tb float64) (low, high floa
 	if a+b == 0 {
 		return 0, math.Inf(1)
 	}
-	pLow, pHigh := binomialInterval(a, a+b)
+	pLow, pHigh := proportion.Interval(a, a+b)
 	return pLow / (1 - pLow) * tb / ta, pHigh / (1 - pHigh) * tb / ta
 }

@@ -3,6 +3,8 @@ package analysis
 import (
 	"math"
 	"testing"
+
+	"github.com/havre-hub/havre/internal/hub/study/proportion"
 )
 
 func near(a, b, relative float64) bool {
@@ -20,7 +22,7 @@ func TestIntervalsKnown(t *testing.T) {
 	if !near(low, 0.8584264, 1e-6) || !near(high, 4.2772659, 1e-6) {
 		t.Errorf("poisson.test(c(11, 21), c(800, 3011)): %v to %v", low, high)
 	}
-	low, high = binomialInterval(682, 682+243)
+	low, high = proportion.Interval(682, 682+243)
 	if !near(low, 0.7076683, 1e-6) || !near(high, 0.7654066, 1e-6) {
 		t.Errorf("binom.test(682, 925): %v to %v", low, high)
 	}
@@ -36,7 +38,7 @@ func TestIntervalsByDefinition(t *testing.T) {
 		}
 	}
 	for _, c := range [][2]int64{{0, 1}, {1, 1}, {0, 10}, {3, 20}, {10, 20}, {19, 20}, {20, 20}, {7, 1000}, {600, 1000}} {
-		low, high := binomialInterval(c[0], c[1])
+		low, high := proportion.Interval(c[0], c[1])
 		lowOK := c[0] == 0 && low == 0 || c[0] > 0 && near(1-binomialUpTo(c[0]-1, c[1], low), 0.025, 1e-7)
 		highOK := c[0] == c[1] && high == 1 || c[0] < c[1] && near(binomialUpTo(c[0], c[1], high), 0.025, 1e-7)
 		if !lowOK || !highOK {

@@ -18,8 +18,8 @@ type rateRatio struct {
 
 // The groups of a tally; of those in either, only the persons are counted.
 const (
-	groupTarget     = "target"
-	groupComparator = "comparator"
+	groupTarget     = study.GroupTarget
+	groupComparator = study.GroupComparator
 	groupEither     = "either"
 )
 

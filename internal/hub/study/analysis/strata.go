@@ -109,6 +109,13 @@ func (s *strata) bandName(i int) string {
 	return fmt.Sprintf("%d-%d", s.bands[i], s.bands[i+1]-1)
 }
 
+func (s *strata) bandNames() (out []string) {
+	for b := range s.bands {
+		out = append(out, s.bandName(b))
+	}
+	return out
+}
+
 func decade(year int) string { return fmt.Sprintf("%ds", year) }
 
 func floorDiv(a, b int) int {
@@ -129,10 +136,7 @@ func (s *strata) dimensions(t *tally) []study.Dimension {
 		case study.BySex:
 			out[i].Categories = []string{sexFemale, sexMale, unknown}
 		case study.ByAgeBand:
-			for b := range s.bands {
-				out[i].Categories = append(out[i].Categories, s.bandName(b))
-			}
-			out[i].Categories = append(out[i].Categories, unknown)
+			out[i].Categories = append(s.bandNames(), unknown)
 		case study.ByYear:
 			out[i].Categories = span(t, i, 1, strconv.Itoa)
 		case study.ByBirthDecade:

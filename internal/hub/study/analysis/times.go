@@ -140,12 +140,7 @@ func (s *strata) has(by, category string) bool {
 	case study.BySex:
 		return slices.Contains([]string{sexFemale, sexMale, unknown}, category)
 	case study.ByAgeBand:
-		for i := range s.bands {
-			if s.bandName(i) == category {
-				return true
-			}
-		}
-		return category == unknown
+		return category == unknown || slices.Contains(s.bandNames(), category)
 	case study.ByAge:
 		return category == unknown || wholeFrom(category, 0)
 	case study.ByYear:
