@@ -5,18 +5,19 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/havre-hub/havre/internal/config"
 	"github.com/havre-hub/havre/internal/ground/audit/tlog"
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/meta"
+	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/host"
 	"github.com/havre-hub/havre/internal/host/catalogue"
 	"github.com/havre-hub/havre/internal/host/descriptor"
+	"github.com/havre-hub/havre/internal/move"
 )
 
 // ReadHost gives a descriptor by the name of a shipped example or the path of
@@ -100,13 +101,27 @@ func (h *Hub) untilSuspended(ctx context.Context, do func(context.Context) error
 	return err
 }
 
-// Notice is one sentence for everybody who uses a hub that is not open, "" for
-// one that is.
-func (h *Hub) Notice(ctx context.Context) string {
-	if err := h.Host.Writable(ctx); err != nil && havre.KindOf(err) == havre.PermitDenied {
-		return err.Error()
+// Notices are for everybody who uses the hub, a sentence each: that it is not
+// open, what the end of a derogation has made due, or that this cannot be told.
+func (h *Hub) Notices(ctx context.Context) []string {
+	if err := h.Host.Writable(ctx); err != nil {
+		return []string{err.Error()}
 	}
-	return ""
+	s, err := h.Host.Standing(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	reports, err := move.Reports(ctx, h.Meta)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var drilled time.Time
+	for _, r := range reports {
+		if r.Kind == record.KindDrill {
+			drilled = r.Finished
+		}
+	}
+	return s.Alarms(drilled)
 }
 
 // Beside is a hub opened beside the process that may be working on it: it
@@ -160,6 +175,9 @@ func (b *Beside) Close() (err error) {
 	if b.Meta != nil {
 		err = errors.Join(err, b.Meta.Close())
 	}
+	if b.Store != nil {
+		blob.Rest(b.Store)
+	}
 	return err
 }
 
@@ -208,9 +226,3 @@ func (h *Hub) ResumeHub(ctx context.Context, o host.Order, account string) (host
 
 // logOrigin names the log of a hub.
 func logOrigin(hub string) string { return "havre.hub/" + hub }
-
-// storeKind is the scheme of a store's URL.
-func storeKind(raw string) string {
-	kind, _, _ := strings.Cut(raw, ":")
-	return kind
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/havre-hub/havre/internal/host"
 	"github.com/havre-hub/havre/internal/host/posture"
 	"github.com/havre-hub/havre/internal/host/words"
+	"github.com/havre-hub/havre/internal/move"
 )
 
 // What a quick posture may spend on things that grow with the hub. Their sum
@@ -118,7 +119,11 @@ func custodianFact(c CustodianFacts) posture.Custodian {
 // look sees the store as its host does: names, sizes, times, and of some
 // objects the first bytes. It gives those heads by name.
 func (b *Beside) look(ctx context.Context, full bool, s *posture.Store) map[string][]byte {
-	s.Kind, s.Place, s.Names = storeKind(b.Config.Store), storePlace(b.Config.Store), []string{}
+	place, err := move.PlaceOf(b.Config.Store)
+	if err != nil {
+		s.Failed = err.Error()
+	}
+	s.Kind, s.Place, s.Names = place.Kind, place.Where, []string{}
 	began := time.Now()
 	listing, stop := ctx, context.CancelFunc(func() {})
 	if !full {
@@ -196,20 +201,6 @@ func (b *Beside) heads(ctx context.Context, full bool, names []string) map[strin
 		}
 	}
 	return all
-}
-
-// storePlace names a store without its settings, which may hold paths to secrets.
-func storePlace(raw string) string {
-	place, settings, _ := strings.Cut(raw, "?")
-	for s := range strings.SplitSeq(settings, "&") {
-		if e, ok := strings.CutPrefix(s, "endpoint="); ok {
-			place += " at " + e
-		}
-		if e, ok := strings.CutPrefix(s, "account="); ok {
-			place += " of " + e
-		}
-	}
-	return place
 }
 
 // readLog verifies the log, as far as time allows, and finds in its end the

@@ -170,14 +170,19 @@ func probeConnections(ctx context.Context, store string) posture.Probe {
 	p.OK = len(others) == 0
 	switch {
 	case !p.OK:
-		p.Found = words.Say("open connections to others than the store: %s", "connexions ouvertes vers d'autres que le stockage : %s", strings.Join(others, ", "))
+		p.Found = words.Say("open connections to others than the store: %s", "connexions ouvertes vers d'autres que le stockage : %s", strings.Join(distinct(others), ", "))
 	case len(elsewhere) > 0:
 		p.Found = words.Say("open connections: %d; of these, to addresses that the store's name does not give at this moment: %s", "connexions ouvertes : %d ; dont vers des adresses que le nom du stockage ne donne pas en ce moment : %s",
-			len(open), strings.Join(elsewhere, ", "))
+			len(open), strings.Join(distinct(elsewhere), ", "))
 	default:
 		p.Found = words.Say("open connections: %d, all to the store", "connexions ouvertes : %d, toutes vers le stockage", len(open))
 	}
 	return p
+}
+
+func distinct(all []string) []string {
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // connections lists the remote ends (address:port) of this process's sockets.

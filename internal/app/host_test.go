@@ -98,8 +98,8 @@ func TestSuspendedWhileItServes(t *testing.T) {
 	if err := deliver(); err == nil || !strings.Contains(err.Error(), "by order of Conseil d'Etat (no. 400000)") {
 		t.Errorf("the holder is told %v", err)
 	}
-	if h.Notice(ctx) == "" {
-		t.Error("the commands say nothing of it")
+	if n := h.Notices(ctx); len(n) != 1 || !strings.Contains(n[0], "Conseil d'Etat") {
+		t.Errorf("the commands say %q of it", n)
 	}
 
 	// The posture is told beside the serving hub, and quickly.

@@ -37,6 +37,7 @@ type Hub struct {
 	logKey    *sign.Signer
 	keys      sync.Map // of *seal.Key, by name (cachedKey)
 	moves     *move.Mover
+	stores    []blob.Store // all that were opened
 }
 
 // HubOptions say what hub to make.
@@ -164,6 +165,7 @@ func OpenHub(ctx context.Context, dir string) (_ *Hub, err error) {
 	if hub.Store, err = openStore(ctx, dir, conf.Store, false); err != nil {
 		return nil, err
 	}
+	hub.stores = append(hub.stores, hub.Store)
 	if hub.Log, err = audit.Open(ctx, filepath.Join(dir, "log"), hub.logOptions()); err != nil {
 		return nil, err
 	}
@@ -234,6 +236,9 @@ func (h *Hub) Close() (err error) {
 	}
 	if h.lock != nil {
 		keep(h.lock.Unlock())
+	}
+	for _, s := range h.stores {
+		blob.Rest(s)
 	}
 	return err
 }

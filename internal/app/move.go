@@ -223,7 +223,7 @@ func (h *Hub) attachMove(ctx context.Context) error {
 	h.Store = live
 	var err error
 	h.moves, err = move.Attach(ctx, move.Config{Hub: h.Config.Name, Origin: logOrigin(h.Config.Name), Live: live, DB: h.Meta, Log: h.Log,
-		Signer: h.home.signer, Home: moveHome{h.home.dir}, Examiner: examiner{h: h}, ContentHash: contentHash, Now: havre.SystemNow,
+		Signer: h.home.signer, Home: moveHome{h}, Examiner: examiner{h: h}, ContentHash: contentHash, Now: havre.SystemNow,
 		Mirror: func(ctx context.Context) error {
 			_, err := h.Mirror(ctx)
 			return err
@@ -242,30 +242,34 @@ func contentHash(name string) string {
 }
 
 // moveHome is the hub's configuration for package move.
-type moveHome struct{ dir string }
+type moveHome struct{ h *Hub }
 
 func (m moveHome) Store() (string, error) {
 	conf := config.DefaultHub()
-	err := config.Read(m.dir, &conf)
+	err := config.Read(m.h.home.dir, &conf)
 	return conf.Store, err
 }
 
 func (m moveHome) SetStore(url string) error {
 	conf := config.DefaultHub()
-	if err := config.Read(m.dir, &conf); err != nil {
+	if err := config.Read(m.h.home.dir, &conf); err != nil {
 		return err
 	}
 	conf.Store = url
-	return config.Replace(m.dir, conf)
+	return config.Replace(m.h.home.dir, conf)
 }
 
 func (m moveHome) Open(ctx context.Context, url string, create bool) (blob.Store, error) {
-	return openStore(ctx, m.dir, url, create)
+	s, err := openStore(ctx, m.h.home.dir, url, create)
+	if err == nil {
+		m.h.stores = append(m.h.stores, s)
+	}
+	return s, err
 }
 
 func (m moveHome) Absolute(url string) string {
 	if p, ok := strings.CutPrefix(url, "file:"); ok && !filepath.IsAbs(p) {
-		if dir, err := filepath.Abs(m.dir); err == nil {
+		if dir, err := filepath.Abs(m.h.home.dir); err == nil {
 			return "file:" + filepath.Join(dir, p)
 		}
 	}

@@ -27,8 +27,8 @@ func withHub(ctx context.Context, dir string, do func(*app.Hub) error) (err erro
 			err = cerr
 		}
 	}()
-	if notice := h.Notice(ctx); notice != "" { // everybody is told, also with -q
-		fmt.Fprintln(os.Stderr, "havre: warning: "+notice)
+	for _, n := range h.Notices(ctx) { // everybody is told, also with -q
+		fmt.Fprintln(os.Stderr, "havre: warning: "+n)
 	}
 	return do(h)
 }

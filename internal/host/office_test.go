@@ -135,6 +135,33 @@ func TestStory(t *testing.T) {
 		t.Errorf("a move to a sovereign host: %+v, %v", p, err)
 	}
 
+	// The nearer the end, the louder: first rehearsals, then the end itself.
+	placed := w.now
+	for _, c := range []struct {
+		at      time.Time
+		drilled time.Time
+		want    []string
+	}{
+		{placed.AddDate(0, 0, 180), time.Time{}, nil},
+		{placed.AddDate(0, 0, 181), time.Time{}, []string{"was to be rehearsed by 2027-05-23, every 180 days"}},
+		{placed.AddDate(0, 0, 181), placed.AddDate(0, 0, 100), nil},
+		{date("2029-06-01").Start(), date("2029-05-10").Start(), []string{"for 175 days more; notice to the host is due by 2029-08-24, and from 2029-11-24 nothing is written any more"}},
+		{date("2029-11-20").Start(), date("2029-05-10").Start(), []string{"for 3 days more", "every 7 days"}},
+	} {
+		w.now = c.at
+		s, err := w.Standing(ctx)
+		must(t, err)
+		got := s.Alarms(c.drilled)
+		if len(got) != len(c.want) {
+			t.Errorf("on %s the hub says %q, want %q", c.at, got, c.want)
+			continue
+		}
+		for i := range got {
+			if !strings.Contains(got[i], c.want[i]) {
+				t.Errorf("on %s the hub says %q, want %q", c.at, got[i], c.want[i])
+			}
+		}
+	}
 	w.now = time.Date(2029, 11, 23, 23, 59, 59, 0, time.UTC)
 	must(t, w.Writable(ctx))
 	w.now = w.now.Add(time.Second)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/havre-hub/havre/internal/ground/meta"
 	"github.com/havre-hub/havre/internal/ground/sign"
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/host/strict"
 )
 
 // State says what the hub as a whole may do.
@@ -68,6 +70,33 @@ func (o *Office) Standing(ctx context.Context) (Standing, error) {
 		}
 	}
 	return s, nil
+}
+
+// Alarms says, one sentence each, what the ends of the derogations that the hub
+// rests on have made due: the end itself from half a year before, and a
+// rehearsal of leaving that is late. drilled is when the last one ended, zero
+// if there was none; then it is counted from the placement on.
+func (s Standing) Alarms(drilled time.Time) []string {
+	var all []string
+	for _, x := range s.Stands {
+		d := x.Derogation
+		if d == nil || !d.Live(s.At) {
+			continue
+		}
+		c := d.ClockOf(s.At)
+		if c.Alarm {
+			all = append(all, fmt.Sprintf("%s data may lie on %s (%s) by the derogation %s of %s for %s more; notice to the host is due by %s, and from %s nothing is written any more",
+				x.Data, x.Host.Name, x.Role, d.ID, d.Authority, plural(c.Days, "day", "days"), c.NoticeBy, c.ReadOnly))
+		}
+		last := drilled
+		if last.Before(x.Since) {
+			last = x.Since
+		}
+		if due := strict.DateOf(last).AddDate(0, 0, c.DrillEvery); due.Days(s.At) < 0 {
+			all = append(all, fmt.Sprintf("leaving %s was to be rehearsed by %s, every %d days at this time before the end of %s: havre drill", x.Host.Name, due, c.DrillEvery, d.ID))
+		}
+	}
+	return all
 }
 
 // Readable is nil, or an error of kind PermitDenied while the hub is

@@ -81,6 +81,20 @@ func TestDemoSynthetic(t *testing.T) {
 			t.Errorf("the report holds %q", bad)
 		}
 	}
+	for name, want := range map[string][2]string{ // what the pages of before and after say, and what they do not
+		"posture-before.en.html": {"there by derogation dg-0001", "every layer of A sovereign host"},
+		"posture-before.fr.html": {"présent par dérogation dg-0001", "every layer"},
+		"posture-after.en.html":  {"every layer of A sovereign host", "Probe no-telemetry"}, // nothing holds on to the place that was left
+		"posture-after.fr.html":  {"chaque couche de A sovereign host", "Sonde no-telemetry"},
+	} {
+		page, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(page, []byte(want[0])) || bytes.Contains(page, []byte(want[1])) {
+			t.Errorf("%s does not say %q, or says %q", name, want[0], want[1])
+		}
+	}
 	if _, err := Run(context.Background(), Options{Out: out, Residents: 10, Seed: 1, Progress: havre.NoProgress}); havre.KindOf(err) != havre.Exists {
 		t.Errorf("the folder was used twice: %v", err)
 	}

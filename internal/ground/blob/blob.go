@@ -54,3 +54,11 @@ type Info struct {
 	Size     int64
 	Modified time.Time
 }
+
+// Rest ends the connections that a store keeps open for its next request, so
+// that a place that is left is not held on to. The store can be used on.
+func Rest(s Store) {
+	if c, ok := s.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}

@@ -110,7 +110,11 @@ func (r *Report) Text(w io.Writer, lang words.Lang) {
 		head("derogations", "dérogations")
 	}
 	for _, d := range r.Derogations {
-		fmt.Fprintf(w, "  %s %s: %s (%s), %s %s, %s; %s %s\n", d.ID, d.Host, d.Authority, d.Reference, say("until", "jusqu'au"), d.Until, days(d.Days).In(lang), say("notice by", "préavis avant le"), d.NoticeBy)
+		unused := ""
+		if !d.Used {
+			unused = say(" (not in use)", " (non utilisée)")
+		}
+		fmt.Fprintf(w, "  %s%s %s: %s (%s), %s %s, %s; %s %s\n", d.ID, unused, d.Host, d.Authority, d.Reference, say("until", "jusqu'au"), d.Until, days(d.Days).In(lang), say("notice by", "préavis avant le"), d.NoticeBy)
 	}
 	head("not known", "ce qui n'est pas connu")
 	for _, o := range r.Open {

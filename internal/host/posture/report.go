@@ -138,7 +138,11 @@ func keysWithStore(f Facts) bool {
 
 func headline(f Facts) words.Phrase {
 	sealed := words.Say("Its host holds %s sealed objects (%s) and no key: it can read no record.", "L'hébergeur détient %s objets scellés (%s) et aucune clé : il ne peut lire aucun dossier.", Count(f.Store.Objects-f.Store.Clear), Size(f.Store.Bytes))
-	if keysWithStore(f) {
+	switch {
+	case keysWithStore(f) && f.Accepted:
+		sealed = words.Say("%s sealed objects (%s) and a key to them lie on one machine, as in a trial: whoever runs it can read everything.",
+			"%s objets scellés (%s) et une clé se trouvent sur une même machine, comme pour un essai : qui l'exploite peut tout lire.", Count(f.Store.Objects), Size(f.Store.Bytes))
+	case keysWithStore(f):
 		sealed = words.Say("Its host holds %s sealed objects (%s), and a key to them lies in the same place: it can read everything.",
 			"L'hébergeur détient %s objets scellés (%s), et une clé se trouve au même endroit : il peut tout lire.", Count(f.Store.Objects), Size(f.Store.Bytes))
 	}

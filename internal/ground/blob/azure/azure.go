@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -100,7 +101,7 @@ func (Driver) Open(_ context.Context, u *url.URL, o blob.Options) (blob.Store, e
 	if err != nil {
 		return nil, havre.E(op, havre.Invalid, "the address of the Azure blob service is not acceptable").Wrap(err)
 	}
-	return &Store{client: client, config: c}, nil
+	return &Store{client: client, config: c, http: httpClient}, nil
 }
 
 type config struct {
@@ -149,9 +150,13 @@ func parse(u *url.URL) (config, error) {
 type Store struct {
 	client *container.Client
 	config config
+	http   *http.Client
 }
 
 var _ blob.Store = (*Store)(nil)
+
+// CloseIdleConnections is what blob.Rest calls.
+func (s *Store) CloseIdleConnections() { s.http.CloseIdleConnections() }
 
 // Put implements blob.Store.
 func (s *Store) Put(ctx context.Context, name string, data []byte) error {

@@ -82,7 +82,7 @@ func (Driver) Open(_ context.Context, u *url.URL, o blob.Options) (blob.Store, e
 	if err != nil {
 		return nil, havre.E("blob.open", havre.Invalid, "the S3 server's address is not acceptable").Wrap(err)
 	}
-	return &Store{client: minio.Core{Client: client}, config: c}, nil
+	return &Store{client: minio.Core{Client: client}, config: c, http: httpClient}, nil
 }
 
 type config struct {
@@ -137,9 +137,13 @@ func parse(u *url.URL) (config, error) {
 type Store struct {
 	client minio.Core
 	config config
+	http   *http.Client
 }
 
 var _ blob.Store = (*Store)(nil)
+
+// CloseIdleConnections is what blob.Rest calls.
+func (s *Store) CloseIdleConnections() { s.http.CloseIdleConnections() }
 
 // Put implements blob.Store.
 func (s *Store) Put(ctx context.Context, name string, data []byte) error {

@@ -18,8 +18,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 )
+
+// once leaves no connection behind.
+var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // place is the bucket or container that every server has.
 const place = "havre"
@@ -91,7 +95,7 @@ func Azure(ctx context.Context, folder string) (*Server, error) {
 	credential, err := azblob.NewSharedKeyCredential(account, secret)
 	if err == nil {
 		var client *azblob.Client
-		if client, err = azblob.NewClientWithSharedKeyCredential(s.Endpoint+s.account, credential, nil); err == nil {
+		if client, err = azblob.NewClientWithSharedKeyCredential(s.Endpoint+s.account, credential, &azblob.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: once}}); err == nil {
 			_, err = client.CreateContainer(ctx, place, nil)
 		}
 	}
@@ -206,7 +210,7 @@ func (p *process) answers(ctx context.Context, endpoint string) error {
 		if err != nil {
 			return err
 		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
+		if resp, err := once.Do(req); err == nil {
 			return resp.Body.Close()
 		}
 		select {

@@ -76,7 +76,9 @@ func login(u URI, ask seal.Ask) (*token, error) {
 		}
 		label := strings.TrimRight(info.Label, " \x00")
 		if label != u.Token {
-			labels = append(labels, label)
+			if label != "" { // an empty slot, or a token not yet made ready
+				labels = append(labels, label)
+			}
 			continue
 		}
 		s, err := ctx.GetSlotInfo(slot)
