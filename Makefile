@@ -36,7 +36,8 @@ test-servers: tools
 test: test-servers ## every test; object stores are real servers on loopback
 	$(GO) test -timeout 30m ./...
 
-bench: tools ## the figures of docs/performance.md
+bench: test-servers ## the figures of docs/performance.md
+	@command -v rclone >/dev/null || { echo "make: rclone is missing (a move is measured against it): apt-get install rclone"; exit 1; }
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 80m ./...
 
 # The go command now and then reports the end of the time as a failure of its

@@ -80,6 +80,7 @@ func InitHub(ctx context.Context, o HubOptions) (Card, error) {
 	if err != nil {
 		return Card{}, err
 	}
+	defer blob.Rest(store)
 	if err := blob.Probe(ctx, store); err != nil {
 		return Card{}, err
 	}

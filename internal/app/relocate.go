@@ -8,6 +8,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/config"
 	"github.com/havre-hub/havre/internal/ground/audit/verify"
+	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/record"
 	"github.com/havre-hub/havre/internal/havre"
 )
@@ -102,6 +103,7 @@ func anything(ctx context.Context, dir, url string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	defer blob.Rest(s)
 	for _, err := range s.List(ctx, "") {
 		return err == nil, err
 	}

@@ -347,7 +347,7 @@ func printMoveStatus(w io.Writer, s *move.Status) {
 	fmt.Fprintf(w, "%s is %s: from %s\n        to %s\n", s.ID, s.State, s.From.Where, s.To.Where)
 	if s.Objects > 0 {
 		fmt.Fprintf(w, "%d objects, %s", s.Objects, size(s.Bytes))
-		if s.Copied < s.Objects || s.ReadBack < s.Objects {
+		if s.Next != "" && (s.Copied < s.Objects || s.ReadBack < s.Objects) { // an ended one keeps no list
 			fmt.Fprintf(w, "; %d copied, %d read back", s.Copied, s.ReadBack)
 		}
 		fmt.Fprintln(w)
