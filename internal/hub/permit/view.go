@@ -79,9 +79,6 @@ func (a *Authority) allowed(ctx context.Context, id, account string) (*record.Pe
 // Buckets is the number of buckets of the snapshot.
 func (v *View) Buckets() int { return v.snap.Buckets() }
 
-// RankedIDs says what becomes of a table's own key: see Read.
-func (v *View) RankedIDs() bool { return true }
-
 // Read gives rows as warehouse.Snapshot.Read does, cut to what the permit lets
 // exist at this moment: it checks signature, state, dates, account, version,
 // table and columns; then rows of persons who opted out and rows that start
@@ -93,12 +90,9 @@ func (v *View) RankedIDs() bool { return true }
 // their kind and no more. Vocabulary tables (bucket -1) are read
 // as they are. The caller releases the batches.
 func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error) {
-	p, sha, err := v.gate.allowed(ctx, v.permit, v.account)
+	p, err := v.inForce(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if sha != v.sha {
-		return nil, denied("the permit "+v.permit+" was amended after this run began", "start the run again: it must read under one version")
 	}
 	t, ok := omop.Lookup(w.Table)
 	if !ok {
@@ -125,6 +119,18 @@ func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.
 		return nil, err
 	}
 	return c.cut(ctx, batches)
+}
+
+// inForce gives the permit if it is in force, in the version of the view.
+func (v *View) inForce(ctx context.Context) (*record.Permit, error) {
+	p, sha, err := v.gate.allowed(ctx, v.permit, v.account)
+	if err != nil {
+		return nil, err
+	}
+	if sha != v.sha {
+		return nil, denied("the permit "+v.permit+" was amended after this run began", "start the run again: it must read under one version")
+	}
+	return p, nil
 }
 
 // covers says whether the permit lists the table and the columns.

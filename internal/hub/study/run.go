@@ -25,7 +25,17 @@ type Job struct {
 	Build       Build
 	Runner      runner.Runner
 	Checkpoints runner.Checkpoints // nil: a run that is killed starts again
+	Keep        *Keep              // nil: every cohort is evaluated, and none kept
 	Progress    havre.Progress     // nil: none is shown
+}
+
+// Keep is where the members of cohorts are kept from run to run, so that only
+// what has changed is evaluated. It is for a run in the hub's own process, over
+// rows of which it is known what they hang on (cohort.Traced).
+type Keep struct {
+	Shelf   cohort.Shelf     // of the permit
+	Version string           // of the program
+	Taken   cohort.TakenOver // set by Run, also when it fails
 }
 
 // Run runs a study and gives its outputs in the order of its analyses. They
@@ -52,7 +62,11 @@ func Run(ctx context.Context, j Job) ([]Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.Runner.Run(ctx, runner.Task{ID: j.ID, Buckets: left, Map: m.Map, Done: c.take}); err != nil {
+	err = j.Runner.Run(ctx, runner.Task{ID: j.ID, Buckets: left, Map: m.Map, Done: c.take})
+	if m.keeper != nil {
+		j.Keep.Taken = m.keeper.TakenOver()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return c.finish()
@@ -168,9 +182,10 @@ type Mapper struct {
 	digest    string
 	names     []string
 	plan      *cohort.Plan
+	keeper    *cohort.Keeper // nil: nothing is kept
+	attrition bool           // some analysis wants it
 	rows      Rows
 	analyses  []Analysis
-	attrition bool // some analysis wants it
 }
 
 // NewMapper checks the definition, resolves its concept sets and plans it.
@@ -195,6 +210,9 @@ func NewMapper(ctx context.Context, j Job) (*Mapper, error) {
 	}
 	m := &Mapper{digest: j.Definition.Digest() + "-" + plan.Digest(), plan: plan, rows: j.Rows, analyses: analyses}
 	m.attrition = slices.ContainsFunc(j.Definition.Analyses, func(s Spec) bool { return s.Kind == KindAttrition })
+	if traced, ok := j.Rows.(cohort.Traced); ok && j.Keep != nil {
+		m.keeper = plan.Keep(traced, j.Keep.Shelf, j.Keep.Version, j.Vocabulary)
+	}
 	for _, c := range j.Definition.Cohorts {
 		m.names = append(m.names, c.Name)
 	}
@@ -204,11 +222,7 @@ func NewMapper(ctx context.Context, j Job) (*Mapper, error) {
 // Map gives the encoded partial results of one bucket. Errors of the rows are
 // given back as they are. Safe for concurrent use.
 func (m *Mapper) Map(ctx context.Context, bucket int) ([]byte, error) {
-	evaluate := m.plan.Evaluate
-	if m.attrition {
-		evaluate = m.plan.EvaluateAttrition
-	}
-	res, err := evaluate(ctx, m.rows, bucket)
+	res, err := m.evaluate(ctx, bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -226,4 +240,15 @@ func (m *Mapper) Map(ctx context.Context, bucket int) ([]byte, error) {
 		}
 	}
 	return m.encode(bucket, partial)
+}
+
+// evaluate answers the cohorts over one bucket.
+func (m *Mapper) evaluate(ctx context.Context, bucket int) (*cohort.Result, error) {
+	if m.keeper != nil {
+		return m.keeper.Evaluate(ctx, bucket, m.attrition)
+	}
+	if m.attrition {
+		return m.plan.EvaluateAttrition(ctx, m.rows, bucket)
+	}
+	return m.plan.Evaluate(ctx, m.rows, bucket)
 }

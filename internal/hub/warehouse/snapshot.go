@@ -51,6 +51,30 @@ func (s *Snapshot) Buckets() int { return s.manifest.Buckets }
 // BucketOf is the bucket of a person.
 func (s *Snapshot) BucketOf(p havre.PersonID) int { return s.w.bucketOf(p) }
 
+// Segments names the objects that a table's rows in a bucket come from
+// (ingest.Unbucketed for tables that are not about persons), in the order in
+// which they are read. The same name is the same rows.
+func (s *Snapshot) Segments(table string, bucket int) []string {
+	var out []string
+	for _, e := range s.segments[table][bucket] {
+		out = append(out, e.Object)
+	}
+	return out
+}
+
+// Only gives a snapshot that has, of one table in one bucket, some segments, and
+// nothing else.
+func (s *Snapshot) Only(table string, bucket int, objects []string) *Snapshot {
+	few := *s
+	few.segments = map[string]map[int][]Segment{table: {}}
+	for _, e := range s.segments[table][bucket] {
+		if slices.Contains(objects, e.Object) {
+			few.segments[table][bucket] = append(few.segments[table][bucket], e)
+		}
+	}
+	return &few
+}
+
 // Rows is the number of rows stored of each table, before persons and
 // observation periods of several holders are resolved.
 func (s *Snapshot) Rows() map[string]int64 {

@@ -130,6 +130,28 @@ type tally struct {
 	dense [2][]int64
 	rare  [2]map[uint64]int64
 	lost  int64
+	each  *[]count // nil: persons are not told apart
+}
+
+// count is what one person adds to an attrition: so many events that meet the
+// same rules, the best one among them; no events: the person is lost.
+type count struct {
+	person int32
+	met    uint64
+	events int64
+	best   bool
+}
+
+// addTo adds it.
+func (c count) addTo(a *Attrition) {
+	switch {
+	case c.events == 0:
+		a.Lost++
+		return
+	case c.best:
+		a.Persons[c.met]++
+	}
+	a.Events[c.met] += c.events
 }
 
 type tallies []tally
@@ -137,9 +159,12 @@ type tallies []tally
 // denseRules is how many rules a list of counts is kept for.
 const denseRules = 10
 
-func newTallies(p *Plan) tallies {
+func newTallies(p *Plan, each bool) tallies {
 	t := make(tallies, len(p.definitions))
 	for i := range t {
+		if each {
+			t[i].each = &[]count{}
+		}
 		rules := len(p.definitions[i].rules)
 		for m := range 2 {
 			if rules <= denseRules {
@@ -161,7 +186,7 @@ func (t *tally) count(m Mode, mask uint64) {
 }
 
 // add counts the qualified events of one person, of which there is at least one.
-func (t *tally) add(events []entry) {
+func (t *tally) add(events []entry, person int32) {
 	best := &events[0]
 	for i := range events {
 		e := &events[i]
@@ -171,6 +196,28 @@ func (t *tally) add(events []entry) {
 		}
 	}
 	t.count(ByPerson, best.met)
+	if t.each == nil {
+		return
+	}
+	from := len(*t.each)
+next:
+	for i := range events {
+		for k := range (*t.each)[from:] {
+			if c := &(*t.each)[from+k]; c.met == events[i].met {
+				c.events++
+				continue next
+			}
+		}
+		*t.each = append(*t.each, count{person, events[i].met, 1, events[i].met == best.met})
+	}
+}
+
+// lose counts a person none of whose periods is left.
+func (t *tally) lose(person int32) {
+	t.lost++
+	if t.each != nil {
+		*t.each = append(*t.each, count{person: person})
+	}
 }
 
 // better says whether an event is better than one that comes before it.
@@ -190,8 +237,8 @@ func better(a, b *entry) bool {
 	return a.start < b.start
 }
 
-func (t tallies) done() []Attrition {
-	out := make([]Attrition, len(t))
+func (t tallies) done() ([]Attrition, [][]count) {
+	out, each := make([]Attrition, len(t)), make([][]count, len(t))
 	for i := range t {
 		for m := range 2 {
 			counts := t[i].rare[m]
@@ -210,6 +257,9 @@ func (t tallies) done() []Attrition {
 			}
 		}
 		out[i].Lost = t[i].lost
+		if t[i].each != nil {
+			each[i] = *t[i].each
+		}
 	}
-	return out
+	return out, each
 }

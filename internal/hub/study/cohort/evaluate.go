@@ -16,6 +16,8 @@ type Result struct {
 	// Attrition is how many events and persons meet which inclusion rules, one
 	// for each definition; nil if it was not asked for.
 	Attrition []Attrition
+
+	counts [][]count // what the attrition of each definition is made of, by person
 }
 
 // Members are the periods of one cohort, by person, then start. Periods of one
@@ -53,19 +55,44 @@ func (p *Plan) EvaluateAttrition(ctx context.Context, r Reader, bucket int) (*Re
 }
 
 func (p *Plan) evaluate(ctx context.Context, r Reader, bucket int, attrition bool) (*Result, error) {
+	people, err := p.people(ctx, r, bucket)
+	if err != nil {
+		return nil, err
+	}
+	how := countNothing
+	if attrition {
+		how = countAll
+	}
+	return p.evaluateOf(ctx, r, bucket, people, how)
+}
+
+// people loads the persons of a bucket, if the CDM has all that the plan asks.
+func (p *Plan) people(ctx context.Context, r Reader, bucket int) (*People, error) {
 	if err := circe.Refuse("cohort.evaluate", havre.Refused, p.absent, "the reference's SQL fails on such a CDM too; leave the attribute out"); err != nil {
 		return nil, err
 	}
+	return loadPeople(ctx, r, bucket, p.person)
+}
+
+// counting says what is counted by the inclusion rules that it meets.
+type counting int
+
+const (
+	countNothing counting = iota
+	countAll
+	countEach // and who adds what
+)
+
+// evaluateOf answers every definition for the given persons of a bucket.
+func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *People, how counting) (*Result, error) {
 	w, _ := p.works.Get().(*work)
 	if w == nil {
 		w = newWork(p)
 	}
 	defer p.works.Put(w)
 	var err error
+	w.people = people
 	if w.outside, err = p.lookups.get(ctx, r, p); err != nil {
-		return nil, err
-	}
-	if w.people, err = loadPeople(ctx, r, bucket, p.person); err != nil {
 		return nil, err
 	}
 	w.ranked = ranked(r)
@@ -82,8 +109,8 @@ func (p *Plan) evaluate(ctx context.Context, r Reader, bucket int, attrition boo
 	}
 	w.result = &Result{People: w.people, Cohorts: make([]Members, len(p.definitions))}
 	w.attrition = nil
-	if attrition {
-		w.attrition = newTallies(p)
+	if how != countNothing {
+		w.attrition = newTallies(p, how == countEach)
 	}
 	clear(w.seen)
 	for lo := 0; lo < len(w.people.ID); lo += atOnce {
@@ -96,8 +123,8 @@ func (p *Plan) evaluate(ctx context.Context, r Reader, bucket int, attrition boo
 			w.definition(n, lo, hi)
 		}
 	}
-	if attrition {
-		w.result.Attrition = w.attrition.done()
+	if how != countNothing {
+		w.result.Attrition, w.result.counts = w.attrition.done()
 	}
 	return w.result, nil
 }
@@ -277,7 +304,7 @@ func (w *work) include(n int, d *plannedDefinition, person, local int) {
 				}
 			}
 		}
-		w.attrition[n].add(w.entries)
+		w.attrition[n].add(w.entries, int32(person))
 		for _, e := range w.entries {
 			if e.met == d.everyMask {
 				kept = append(kept, e)

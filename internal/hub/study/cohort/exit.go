@@ -106,6 +106,6 @@ func (w *work) collapse(n int, d *plannedDefinition, person int) {
 		out.End = append(out.End, era.End)
 	}
 	if w.attrition != nil && len(w.periods) > 0 && len(out.Person) == before {
-		w.attrition[n].lost++
+		w.attrition[n].lose(int32(person))
 	}
 }
