@@ -45,7 +45,7 @@ func sameAnswer(t testing.TB, got, want *Result) {
 // study between two runs, what a keeper answers is what a full evaluation does.
 func TestKeptMembers(t *testing.T) {
 	taken, filled := 0, 0
-	for round := range max(*rounds/8, 1) {
+	for round := range max(*rounds/30, 1) {
 		r := rand.New(rand.NewPCG(uint64(round), 77))
 		a := author{r}
 		w := newHubWorld(t, r)

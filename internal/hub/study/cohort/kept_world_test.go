@@ -26,7 +26,6 @@ import (
 	"github.com/havre-hub/havre/internal/hub/permit"
 	"github.com/havre-hub/havre/internal/hub/receive"
 	"github.com/havre-hub/havre/internal/hub/receive/ingest"
-	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 	"github.com/havre-hub/havre/internal/hub/study/studytest"
 	"github.com/havre-hub/havre/internal/hub/warehouse"
 	"github.com/havre-hub/havre/internal/hub/warehouse/warehousetest"
@@ -139,11 +138,6 @@ func (w *hubWorld) deliver(persons ...int) {
 	id := havre.NewDeliveryID()
 	account := ingest.Account{Delivery: id}
 	tables := randomWorld(w.r)
-	for _, k := range circe.Kinds {
-		if tables[k.Table] == nil {
-			continue
-		}
-	}
 	holder := 1 + w.r.IntN(2)
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		spec, _ := omop.Lookup(name)
