@@ -54,6 +54,15 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 	if _, err := h.Log.Record(ctx, event); err != nil {
 		return release.Status{}, err
 	}
+	if w := on.Watcher; w != nil {
+		if err := h.Airlock.MayWatch(ctx, permitID, account, w.Account); err != nil {
+			return release.Status{}, err
+		}
+		watched := audit.Event{Action: "study.watched", Actor: havre.NewPersonal(w.Account), Subject: run, Facts: map[string]string{"permit": permitID}}
+		if _, err := h.Log.Record(ctx, watched); err != nil {
+			return release.Status{}, err
+		}
+	}
 	key, err := h.permitKey(permitID)
 	if err != nil {
 		return release.Status{}, err
@@ -94,8 +103,11 @@ func (h *Hub) outputs(ctx context.Context, d *study.Definition, run string, a *a
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err = study.Run(ctx, study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build,
-		Runner: r, Checkpoints: kept, Progress: progress})
+	job := study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build, Runner: r, Checkpoints: kept, Progress: progress}
+	if on.Watcher != nil {
+		job.Watch = on.Watcher.Show
+	}
+	out, err = study.Run(ctx, job)
 	where = r.facts()
 	if cerr := r.close(context.WithoutCancel(ctx)); err == nil {
 		err = cerr

@@ -21,10 +21,19 @@ import (
 	"github.com/havre-hub/havre/internal/hub/warehouse"
 )
 
-// On says which machines run a study; the zero value is this process.
+// On says which machines run a study, and who watches; the zero value is this
+// process, and nobody.
 type On struct {
 	Spark   *spark.Options
 	Program string // version that workers must have; "" for this program's
+	Watcher *Watcher
+}
+
+// Watcher is an output checker who is shown the sizes of the cohorts as buckets
+// finish. Nobody else may be: see docs/reference/disclosure.md.
+type Watcher struct {
+	Account string
+	Show    func(study.Size)
 }
 
 func (o On) name() string {

@@ -44,6 +44,7 @@ func newStudyCheck(e *env) *cobra.Command {
 func newStudyRun(e *env) *cobra.Command {
 	var dir, as, permit string
 	var where runnerFlags
+	var watch watchFlag
 	cmd := &cobra.Command{
 		Use:   "run --hub FOLDER --permit ID --as ACCOUNT STUDY.yaml",
 		Short: "Run a study under a permit; its results wait in the airlock",
@@ -69,6 +70,9 @@ With --runner spark the buckets are mapped by enrolled workers on your own Spark
 				return err
 			}
 			defer done()
+			if on.Watcher, err = watch.watcher(e); err != nil {
+				return err
+			}
 			return withHub(cmd.Context(), dir, func(h *app.Hub) error {
 				s, err := h.RunStudyOn(cmd.Context(), on, d, permit, as, e.progress())
 				if err != nil {
@@ -82,5 +86,6 @@ With --runner spark the buckets are mapped by enrolled workers on your own Spark
 	asFlag(cmd, &as)
 	cmd.Flags().StringVar(&permit, "permit", "", "the permit to run under")
 	where.add(cmd)
+	watch.add(cmd)
 	return cmd
 }

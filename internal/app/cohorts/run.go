@@ -5,7 +5,6 @@ package cohorts
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/app/localcdm"
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study"
 	"github.com/havre-hub/havre/internal/hub/study/cohort"
 )
 
@@ -78,9 +78,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 func find(ctx context.Context, o Options) (*Result, error) {
 	definitions := make([]*cohort.Definition, len(o.Definitions))
 	for i, d := range o.Definitions {
-		if absent := cohort.Absent(d.Definition); len(absent) > 0 {
-			return nil, havre.E("cohort.run", havre.Invalid, fmt.Sprintf("%s asks for what the CDM 5.3 and 5.4 do not have: %s", d.File, absent[0])).
-				WithHint("the reference's SQL fails on it too; take the criterion out")
+		if err := absent(d); err != nil {
+			return nil, err
 		}
 		definitions[i] = d.Definition
 	}
@@ -105,7 +104,7 @@ func (r *Result) evaluate(ctx context.Context, o Options, plan *cohort.Plan, cdm
 	counter := o.Progress.Step("evaluate", int64(cdm.Buckets()), "buckets")
 	defer counter.Done()
 	var mu sync.Mutex
-	est := newEstimator(len(o.Definitions), cdm.Buckets())
+	est := study.NewEstimator(len(o.Definitions), cdm.Buckets())
 	return plan.EvaluateAll(ctx, cdm, o.Stats != "", func(_ int, res *cohort.Result) error {
 		mu.Lock()
 		defer mu.Unlock()
@@ -118,9 +117,9 @@ func (r *Result) evaluate(ctx context.Context, o Options, plan *cohort.Plan, cdm
 			}
 		}
 		counter.Add(1)
-		if est.add(persons) && o.Estimate != nil {
+		if est.Add(persons) && o.Estimate != nil {
 			for d, def := range o.Definitions {
-				o.Estimate(est.of(d, def))
+				o.Estimate(Estimate{def.ID, def.Name, est.Of(d)})
 			}
 		}
 		return nil

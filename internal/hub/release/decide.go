@@ -92,21 +92,44 @@ func (a *Airlock) checked(ctx context.Context, op, id, checker string) (*entry, 
 	if err != nil {
 		return nil, err
 	}
-	if checker == e.requester {
-		return nil, refused(op, "nobody checks a release of their own").WithHint("another output checker must look at " + id)
+	if checker != e.requester && !slices.Contains(roles, havre.RoleChecker) && !mayOversee(roles) {
+		return nil, noRelease(op, id)
 	}
-	if !slices.Contains(roles, havre.RoleChecker) {
-		if !mayOversee(roles) {
-			return nil, noRelease(op, id)
-		}
-		return nil, refused(op, "this account is not an output checker")
-	}
-	if slices.Contains(e.barred, checker) {
-		return nil, refused(op, "this account is among the people of permit "+e.permit+" or decided it, so it cannot check its results").
-			WithHint("an output checker from outside the project must look at " + id)
-	}
-	return e, nil
+	return e, independent(op, roles, checker, e.requester, e.permit, e.barred)
 }
+
+// independent says why an account may not check what somebody requested under a
+// permit.
+func independent(op string, roles []havre.Role, checker, requester, permit string, barred []string) error {
+	switch {
+	case checker == requester:
+		return refused(op, "nobody checks a release of their own").WithHint("another output checker must look at it")
+	case !slices.Contains(roles, havre.RoleChecker):
+		return refused(op, "this account is not an output checker")
+	case slices.Contains(barred, checker):
+		return refused(op, "this account is among the people of permit "+permit+" or decided it, so it cannot check its results").
+			WithHint("an output checker from outside the project must look at it")
+	}
+	return nil
+}
+
+// MayWatch says why an account may not see numbers of a run under a permit
+// before they are checked: it must be one that could check the run's release.
+func (a *Airlock) MayWatch(ctx context.Context, permit, requester, checker string) error {
+	const op = "release.watch"
+	p, _, err := a.Permits.InForce(ctx, permit)
+	if err != nil {
+		return err
+	}
+	roles, err := a.Accounts.Roles(ctx, checker)
+	if err != nil && havre.KindOf(err) != havre.NotFound {
+		return err
+	}
+	return independent(op, roles, checker, requester, permit, barred(p))
+}
+
+// barred are those who may not check what comes of a permit.
+func barred(p *record.Permit) []string { return append(slices.Clone(p.People), p.Decider) }
 
 // samePermit gives the permit of the request, if it is in force as it was then.
 func (a *Airlock) samePermit(ctx context.Context, op string, e *entry) (*record.Permit, error) {

@@ -49,7 +49,7 @@ func (a *Airlock) Request(ctx context.Context, r Request) (Status, error) {
 	}
 	at := a.Now().Truncate(time.Microsecond)
 	e := &entry{state: Requested, permit: p.ID, permitSHA: permitSHA, checkers: p.Checkers,
-		barred: append(slices.Clone(p.People), p.Decider), requester: r.Requester,
+		barred: barred(p), requester: r.Requester,
 		requested: at, content: content, reasons: res.Reasons,
 		draft: record.Release{Hub: a.Hub, Permit: p.ID, PermitSHA: permitSHA, Study: r.Study, StudySHA: r.StudySHA, Run: r.Run,
 			Snapshot: r.Snapshot, Requested: at, Requester: r.Requester, Rules: p.Rules, Evidence: sign.Digest(res.Evidence), Findings: res.Findings}}

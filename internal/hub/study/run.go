@@ -27,6 +27,7 @@ type Job struct {
 	Checkpoints runner.Checkpoints // nil: a run that is killed starts again
 	Keep        *Keep              // nil: every cohort is evaluated, and none kept
 	Progress    havre.Progress     // nil: none is shown
+	Watch       func(Size)         // is shown, as buckets finish, what an output checker may see; nil for nobody
 }
 
 // Keep is where the members of cohorts are kept from run to run, so that only
@@ -57,7 +58,7 @@ func Run(ctx context.Context, j Job) ([]Output, error) {
 	buckets := j.Rows.Buckets()
 	counter := progress.Step("study", int64(buckets), "buckets")
 	defer counter.Done()
-	c := &collector{job: j, mapper: m, ctx: ctx, counter: counter, seen: make([]bool, buckets)}
+	c := &collector{job: j, mapper: m, ctx: ctx, counter: counter, seen: make([]bool, buckets), watched: newWatched(j, m.analyses)}
 	left, err := c.resume(buckets)
 	if err != nil {
 		return nil, err
@@ -78,6 +79,7 @@ type collector struct {
 	mapper  *Mapper
 	ctx     context.Context // of the run
 	counter havre.Counter
+	watched *watched
 
 	mu      sync.Mutex
 	seen    []bool
@@ -141,6 +143,7 @@ func (c *collector) merge(bucket int, partial []Partial) error {
 	if c.seen[bucket] {
 		return nil
 	}
+	c.watched.add(c.mapper, c.job.Definition.Analyses, partial)
 	if c.partial == nil {
 		c.partial = partial
 	} else {

@@ -29,6 +29,16 @@ func (c *counts) Map(_ context.Context, b *study.Bucket) (study.Partial, error) 
 	return t, nil
 }
 
+// Size is as in study.Sizer.
+func (c *counts) Size(p study.Partial) (persons int64) {
+	if t, err := tallyOf(p); err == nil {
+		for _, n := range t.cells {
+			persons += n.sum[0]
+		}
+	}
+	return persons
+}
+
 // Decode is as in study.Analysis.
 func (c *counts) Decode(data []byte) (study.Partial, error) {
 	return decodeTally(data, max(1, len(c.spec.By)), 1, 0)
