@@ -6,7 +6,6 @@ package explain
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/havre-hub/havre/internal/havre"
@@ -16,9 +15,79 @@ import (
 // Languages are those that Text speaks.
 var Languages = []string{"en", "fr"}
 
+// Part is one of the questions that an explanation answers, the same in the same
+// order for every definition: who enters, who stays, when people leave, which
+// concepts are meant.
+type Part struct {
+	Heading string
+	Nodes   []Node
+}
+
+// Node is one statement, with what is told below it.
+type Node struct {
+	Text     string
+	Path     string // JSON path of what it tells
+	Name     string // of a rule or a concept set
+	Children []Node
+}
+
 // Text explains a definition as Markdown. title heads it. The language is one of
 // Languages, else the error is of kind Usage.
 func Text(d *circe.Definition, title, language string) (string, error) {
+	parts, err := Tree(d, language)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n", oneLine(title))
+	for i, p := range parts {
+		if len(p.Nodes) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", p.Heading)
+		for j, n := range p.Nodes {
+			switch {
+			case i == partRules && n.Name != "":
+				fmt.Fprintf(&b, "%d. **%s**\n", j+1, n.Name)
+				if n.Text != "" {
+					fmt.Fprintf(&b, "   %s\n", n.Text)
+				}
+				list(&b, "   ", n.Children)
+			case i == partSets:
+				fmt.Fprintf(&b, "- **%s**%s\n", n.Name, n.Text)
+				list(&b, "  ", n.Children)
+			default:
+				if j > 0 {
+					b.WriteByte('\n')
+				}
+				fmt.Fprintf(&b, "%s\n", n.Text)
+				if len(n.Children) > 0 {
+					b.WriteByte('\n')
+				}
+				list(&b, "", n.Children)
+			}
+		}
+	}
+	return b.String(), nil
+}
+
+func list(b *strings.Builder, indent string, nodes []Node) {
+	for _, n := range nodes {
+		fmt.Fprintf(b, "%s- %s\n", indent, n.Text)
+		list(b, indent+"  ", n.Children)
+	}
+}
+
+// The parts, by their places in a tree.
+const (
+	partEntry = iota
+	partRules
+	partExit
+	partSets
+)
+
+// Tree explains a definition statement by statement.
+func Tree(d *circe.Definition, language string) ([]Part, error) {
 	var l *words
 	switch language {
 	case "en":
@@ -26,190 +95,245 @@ func Text(d *circe.Definition, title, language string) (string, error) {
 	case "fr":
 		l = french
 	default:
-		return "", havre.E("cohort.explain", havre.Usage, fmt.Sprintf("%q is not among the languages spoken: %s", language, strings.Join(Languages, ", "))).
+		return nil, havre.E("cohort.explain", havre.Usage, fmt.Sprintf("%q is not among the languages spoken: %s", language, strings.Join(Languages, ", "))).
 			WithHint("give --lang en or --lang fr")
 	}
 	t := &teller{words: l, d: d}
-	t.line("# %s", title)
-	t.entry()
-	t.rules()
-	t.exit()
-	t.sets()
-	return strings.TrimRight(t.b.String(), "\n") + "\n", nil
+	return []Part{{l.headEntry, t.entry()}, {l.headRules, t.rules()}, {l.headExit, t.exit()}, {l.headSets, t.sets()}}, nil
 }
 
-// teller writes one explanation.
+// teller explains one definition.
 type teller struct {
 	*words
 	d *circe.Definition
-	b strings.Builder
 }
 
-func (t *teller) line(format string, args ...any) {
-	fmt.Fprintf(&t.b, format+"\n", args...)
-}
-
-// heading begins a part.
-func (t *teller) heading(text string) { t.line("\n## %s\n", text) }
-
-// item writes a line of a list at a depth.
-func (t *teller) item(depth int, text string) {
-	t.line("%s- %s", strings.Repeat("  ", depth), text)
-}
-
-func (t *teller) entry() {
+func (t *teller) entry() []Node {
 	p := t.d.Primary
-	t.heading(t.headEntry)
-	t.line("%s%s", t.enters[p.Limit], t.observed(p.PriorDays, p.PostDays)+t.colon)
-	t.line("")
-	for _, c := range p.Criteria {
-		t.criterion(0, t.single(c), c)
+	n := Node{Path: "$.PrimaryCriteria"}
+	if len(p.Criteria) == 1 {
+		c := p.Criteria[0]
+		once := t.once()
+		event := t.event(t.single(c), c)
+		n.Text = t.people(event.Text, t.observed(p.PriorDays, p.PostDays), p.Limit, once)
+		n.Children = event.Children
+		if len(event.Children) > 0 { // the condition is told first, then what counts
+			head := Node{Text: t.peopleWith(event.Text), Path: c.Path, Children: event.Children}
+			return append([]Node{head, {Text: t.entersWhen(t.observed(p.PriorDays, p.PostDays), p.Limit, once), Path: n.Path}}, t.qualified()...)
+		}
+	} else {
+		n.Text = t.enters(p.Limit, t.observed(p.PriorDays, p.PostDays)) + t.colon
+		for _, c := range p.Criteria {
+			n.Children = append(n.Children, t.event(t.single(c), c))
+		}
 	}
+	return append([]Node{n}, t.qualified()...)
+}
+
+// once says whether only one event of each person can let the person enter, for
+// there is no other: then a limit says nothing.
+func (t *teller) once() bool {
+	c := t.d.Primary.Criteria
+	return len(c) == 1 && (c[0].First || c[0].Kind.Name == "Death")
+}
+
+// qualified tells the condition on entry events that stands outside the rules.
+func (t *teller) qualified() (out []Node) {
 	if g := t.d.Additional; g != nil && !g.Empty() {
-		t.line("\n%s", t.countsOnlyIf+t.colon)
-		t.line("")
-		t.group(0, g, t.entryAnchor)
-	}
-	if t.d.Additional != nil && t.d.QualifiedLimit != circe.LimitAll {
-		t.line("\n%s", t.remaining[t.d.QualifiedLimit])
-	}
-}
-
-func (t *teller) rules() {
-	if len(t.d.Rules) > 0 {
-		t.heading(t.headRules)
-		for i, r := range t.d.Rules {
-			name := r.Name
-			if name == "" {
-				name = t.unnamed
-			}
-			t.line("%d. **%s**", i+1, oneLine(name))
-			if r.Description != "" {
-				t.line("   %s", oneLine(r.Description))
-			}
-			if r.Group == nil || r.Group.Empty() {
-				t.item(1, t.everybody)
-				continue
-			}
-			t.group(1, r.Group, t.entryAnchor)
+		head, children := t.group(g, t.entryAnchor)
+		if head == "" {
+			head = t.thereIs
 		}
+		out = append(out, Node{Text: t.countsOnlyIf + head + t.colon, Path: g.Path, Children: children})
 	}
-	if t.d.ExpressionLimit != circe.LimitAll && (len(t.d.Rules) > 0 || t.d.Primary.Limit == circe.LimitAll) {
-		t.line("\n%s", t.remaining[t.d.ExpressionLimit])
+	if t.d.Additional != nil && t.d.Primary.Limit == circe.LimitAll && !t.once() {
+		out = append(out, Node{Text: t.remaining[t.d.QualifiedLimit], Path: "$.QualifiedLimit"})
 	}
+	return out
 }
 
-func (t *teller) exit() {
-	t.heading(t.headExit)
+func (t *teller) rules() (out []Node) {
+	for i, r := range t.d.Rules {
+		n := Node{Name: oneLine(r.Name), Text: oneLine(r.Description), Path: fmt.Sprintf("$.InclusionRules[%d]", i)}
+		if n.Name == "" {
+			n.Name = t.unnamed
+		}
+		n.Children = t.asList(r.Group, t.entryAnchor)
+		out = append(out, n)
+	}
+	// An earlier limit to one event a person makes this one say nothing.
+	if t.d.Primary.Limit == circe.LimitAll && (t.d.Additional == nil || t.d.QualifiedLimit == circe.LimitAll) && !t.once() {
+		out = append(out, Node{Text: t.lasting[t.d.ExpressionLimit], Path: "$.ExpressionLimit"})
+	}
+	return out
+}
+
+func (t *teller) exit() []Node {
 	e := t.d.End
+	n := Node{Text: t.endOfObservation, Path: "$.EndStrategy"}
 	switch e.Kind {
-	case circe.EndOfObservation:
-		t.line("%s", t.endOfObservation)
 	case circe.EndAtOffset:
-		t.line("%s", t.endAtOffset(e.Days, e.FromEnd))
+		n.Text = t.endAtOffset(e.Days, e.FromEnd)
 	case circe.EndOfExposure:
-		supply := int32(-1)
+		var supply *int32
 		if e.HasSupply {
-			supply = e.Supply
+			supply = &e.Supply
 		}
-		t.line("%s", t.endOfExposure(t.setName(e.Set), e.GapDays, e.Days, supply))
+		n.Text = t.endOfExposure(t.setName(e.Set), e.GapDays, e.Days, supply)
 	}
+	out := []Node{n}
 	if len(t.d.Censoring) > 0 {
-		t.line("\n%s\n", t.censoredBy+t.colon)
-		for _, c := range t.d.Censoring {
-			t.criterion(0, t.single(c), c)
+		c := Node{Text: t.censoredBy + t.colon, Path: "$.CensoringCriteria"}
+		for _, criterion := range t.d.Censoring {
+			c.Children = append(c.Children, t.event(t.single(criterion), criterion))
 		}
+		out = append(out, c)
 	}
-	t.line("\n%s", t.eras(t.d.EraPad))
+	out = append(out, Node{Text: t.eras(t.d.EraPad), Path: "$.CollapseSettings"})
 	if t.d.CensorStart != circe.NoDate || t.d.CensorEnd != circe.NoDate {
-		t.line("\n%s", t.censorWindow(t.day(t.d.CensorStart), t.day(t.d.CensorEnd)))
+		out = append(out, Node{Text: t.censorWindow(t.day(t.d.CensorStart), t.day(t.d.CensorEnd)), Path: "$.CensorWindow"})
 	}
+	return out
 }
 
-func (t *teller) sets() {
-	if len(t.d.ConceptSets) == 0 {
-		return
-	}
-	t.heading(t.headSets)
-	for _, s := range t.d.ConceptSets {
-		var in, out []string
-		for _, i := range s.Items {
-			text := i.Concept.Name
-			if text == "" {
-				text = fmt.Sprintf("%d", i.Concept.ID)
-			} else {
-				text = fmt.Sprintf("%s (%d)", text, i.Concept.ID)
+// sets tells each concept set: on its line if short, else as a list.
+func (t *teller) sets() (out []Node) {
+	for i, s := range t.d.ConceptSets {
+		n := Node{Name: oneLine(s.Name), Path: fmt.Sprintf("$.ConceptSets[%d]", i)}
+		for j, item := range s.Items {
+			text := fmt.Sprint(item.Concept.ID)
+			if item.Concept.Name != "" {
+				text = fmt.Sprintf("%s (%d)", oneLine(item.Concept.Name), item.Concept.ID)
 			}
-			if i.Descendants {
+			if item.Descendants {
 				text += t.andBelow
 			}
-			if i.Mapped {
+			if item.Mapped {
 				text += t.andMapped
 			}
-			if i.Excluded {
-				out = append(out, text)
-			} else {
-				in = append(in, text)
+			if item.Excluded {
+				text = t.except + text
 			}
+			n.Children = append(n.Children, Node{Text: text, Path: fmt.Sprintf("%s.expression.items[%d]", n.Path, j)})
 		}
-		text := strings.Join(in, "; ")
-		if len(in) == 0 {
-			text = t.nothing
+		if len(s.Items) == 0 {
+			n.Text = t.colon + " " + t.nothing
 		}
-		if len(out) > 0 {
-			text += ". " + t.except + t.colon + " " + strings.Join(out, "; ")
-		}
-		t.item(0, fmt.Sprintf("**%s**%s %s", oneLine(s.Name), t.colon, text))
+		out = append(out, n)
 	}
+	return out
 }
 
-// group writes the parts of a condition on an event.
-func (t *teller) group(depth int, g *circe.Group, a anchor) {
+// asList tells a condition as statements of a list: one with its parts below it,
+// or just its only part.
+func (t *teller) asList(g *circe.Group, a anchor) []Node {
+	if g.Empty() {
+		return []Node{{Text: t.everybody, Path: g.Path}}
+	}
+	head, children := t.group(g, a)
+	if head == "" {
+		return children
+	}
+	return []Node{{Text: head + t.colon, Path: g.Path, Children: children}}
+}
+
+// group tells the parts of a condition, and how many of them must hold: "" if
+// there is one, which must. What all of them say of the time is told with that.
+func (t *teller) group(g *circe.Group, a anchor) (head string, children []Node) {
 	parts := len(g.Criteria) + len(g.Demographic) + len(g.Groups)
+	shared := parts > 1 && len(g.Criteria) == parts
+	lasting := false
+	for _, c := range g.Criteria {
+		shared = shared && sameTime(c, g.Criteria[0])
+		lasting = lasting || t.nouns[c.Criterion.Kind.Name].lasts
+	}
 	if parts > 1 || g.Kind == circe.AtLeast || g.Kind == circe.AtMost {
-		t.item(depth, t.ofThese(g.Kind, g.Count)+t.colon)
-		depth++
+		head = t.ofThese(g.Kind, g.Count)
+	}
+	if shared {
+		head += t.comma + t.when(g.Criteria[0], a, lasting)
 	}
 	for _, d := range g.Demographic {
-		t.item(depth, t.person+t.filters(d.Filters))
+		children = append(children, Node{Text: t.aPerson(d.Filters), Path: d.Path})
 	}
 	for _, c := range g.Criteria {
-		t.correlated(depth, c, a)
+		text := t.counted(c)
+		if !shared {
+			text += t.beforeTime(c) + t.when(c, a, t.nouns[c.Criterion.Kind.Name].lasts)
+		}
+		children = append(children, t.event(text, c.Criterion))
+		children[len(children)-1].Path = c.Path
 	}
 	for _, inner := range g.Groups {
-		t.group(depth, inner, a)
+		children = append(children, t.asList(inner, a)...)
 	}
+	return head, children
 }
 
-func (t *teller) correlated(depth int, c *circe.Correlated, a anchor) {
-	text := t.counted(c)
-	text += t.comma + t.window(&c.Start, a)
+// beforeTime stands before the time of an event: a comma if more was said of it
+// than its kind.
+func (t *teller) beforeTime(c *circe.Correlated) string {
+	if e := c.Criterion; len(e.Filters) > 0 || e.First || e.Period != nil || e.Adjust != nil || e.Source >= 0 || c.Occurrence.Distinct {
+		return t.comma
+	}
+	return " "
+}
+
+// sameTime says whether two conditions look at the same time.
+func sameTime(a, b *circe.Correlated) bool {
+	return a.Start == b.Start && (a.End == nil) == (b.End == nil) && (a.End == nil || *a.End == *b.End) &&
+		a.RestrictVisit == b.RestrictVisit && a.AnyTime == b.AnyTime
+}
+
+// when says when events looked for take place.
+func (t *teller) when(c *circe.Correlated, a anchor, lasting bool) string {
+	text := t.window(&c.Start, a, lasting || c.End != nil)
 	if c.End != nil {
-		text += t.and + t.window(c.End, a)
+		text += t.and + t.window(c.End, a, true)
 	}
 	if c.RestrictVisit {
 		text += t.comma + t.sameVisit
 	}
 	if c.AnyTime {
-		text += t.comma + t.unobserved
+		text = strings.ReplaceAll(text, t.inObservation, "") + t.comma + t.unobserved
 	}
-	t.criterion(depth, text, c.Criterion)
+	return text
 }
 
-// criterion writes an event, and what is asked of it below.
-func (t *teller) criterion(depth int, text string, c *circe.Criterion) {
-	if c.Group == nil || c.Group.Empty() {
-		t.item(depth, text)
-		return
+// window says when an event must start or end.
+func (t *teller) window(w *circe.Window, a anchor, lasting bool) string {
+	if w.IndexEnd {
+		a = anchor{a.ended, a.ended}
 	}
-	t.item(depth, text+t.comma+t.suchThat+t.colon)
-	t.group(depth+1, c.Group, t.eventAnchor)
+	span := t.span(w.From, w.To, a)
+	switch {
+	case w.EventEnd:
+		return t.ending + " " + span
+	case lasting:
+		return t.starting + " " + span
+	}
+	return span
+}
+
+// event is a statement about an event, with what is asked of it below.
+func (t *teller) event(text string, c *circe.Criterion) Node {
+	n := Node{Text: text, Path: c.Path}
+	if c.Group != nil && !c.Group.Empty() {
+		head, children := t.group(c.Group, t.eventAnchor)
+		n.Children = children
+		if head == "" {
+			n.Text += t.comma + t.suchThat + t.thereIs + t.colon
+		} else {
+			n.Text += t.comma + t.suchThat + head + t.colon
+		}
+	}
+	return n
 }
 
 // single names one event of a criterion.
 func (t *teller) single(c *circe.Criterion) string {
 	n := t.nouns[c.Kind.Name]
-	return t.article(n) + n.one + t.about(c, n)
+	return t.article(n, c.First) + n.one + t.about(c, n)
 }
 
 // counted names events with how many of them are asked for.
@@ -217,12 +341,15 @@ func (t *teller) counted(c *circe.Correlated) string {
 	n := t.nouns[c.Criterion.Kind.Name]
 	o := c.Occurrence
 	noun := n.many
-	if o.Count <= 1 {
+	if o.Count == 1 || o.Count == 0 && o.Comparison != circe.NoFewerThan {
 		noun = n.one
 	}
 	text := t.howMany(o.Comparison, o.Count, n.feminine) + " " + noun + t.about(c.Criterion, n)
+	if c.Criterion.First {
+		text += t.comma + t.firstTime
+	}
 	if o.Distinct {
-		text += t.distinctBy(o.Column)
+		text += t.comma + t.distinctBy(o.Column)
 	}
 	return text
 }
@@ -232,23 +359,25 @@ func (t *teller) about(c *circe.Criterion, n noun) string {
 	text := ""
 	switch {
 	case c.Set >= 0:
-		text = n.of + t.setName(c.Set)
-	case c.Source < 0 && c.Kind.Codeset != "":
-		text = t.ofAnyKind
+		text = t.elide(n.of, t.setName(c.Set))
+	case c.Source < 0:
+		text = n.any
 	}
 	if c.Source >= 0 {
-		text += t.sourceCode(t.setName(c.Source))
+		text += t.elide(t.sourceCode, t.setName(c.Source))
 	}
-	if c.First {
-		text += t.comma + t.firstTime
+	asked := t.filters(c.Filters)
+	if c.Source >= 0 && asked != "" && !strings.HasPrefix(asked, " (") {
+		asked = t.comma + strings.TrimSpace(asked)
 	}
+	text += asked
 	if p := c.Period; p != nil {
 		text += t.comma + t.fixedDates(t.day(p.Start), t.day(p.End))
 	}
 	if a := c.Adjust; a != nil {
 		text += t.comma + t.adjusted(a)
 	}
-	return text + t.filters(c.Filters)
+	return text
 }
 
 func (t *teller) setName(set int) string {
@@ -258,112 +387,5 @@ func (t *teller) setName(set int) string {
 	return t.quote(oneLine(t.d.ConceptSets[set].Name))
 }
 
-// filters lists what is asked of an event or a person, in brackets.
-func (t *teller) filters(filters []circe.Filter) string {
-	var parts []string
-	for i := range filters {
-		parts = append(parts, t.filter(&filters[i]))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(parts, "; ") + ")"
-}
-
-func (t *teller) filter(f *circe.Filter) string {
-	name := t.attribute(f.Attribute)
-	switch f.Op {
-	case circe.OpHolds:
-		return name
-	case circe.OpLike, circe.OpNotLike:
-		return name + t.colon + " " + t.contains[f.Op == circe.OpNotLike] + " " + t.quote(strings.Trim(f.Text, "%"))
-	case circe.OpIn, circe.OpNotIn:
-		var list string
-		if f.Set >= 0 {
-			list = t.setName(f.Set)
-		} else {
-			var names []string
-			for _, c := range f.Concepts {
-				names = append(names, t.concept(c))
-			}
-			list = t.list(names)
-		}
-		if f.Op == circe.OpNotIn {
-			return name + t.colon + " " + t.otherThan + " " + list
-		}
-		return name + t.colon + " " + list
-	}
-	if f.Attribute.Form == circe.Dates {
-		return name + t.colon + " " + fill(t.dates[f.Op], t.day(circe.Date(f.Value)), t.day(circe.Date(f.Extent)))
-	}
-	text := fill(t.numbers[f.Op], t.number(f.Value), t.number(f.Extent))
-	switch f.Attribute.Subject {
-	case circe.SubjectAgeAtStart, circe.SubjectAgeAtEnd:
-		text += t.years
-	case circe.SubjectLength:
-		text += t.days
-	}
-	return name + t.colon + " " + text
-}
-
-// concept gives the name that a document has for a concept; the sexes have words
-// of their own.
-func (t *teller) concept(c circe.Concept) string {
-	switch {
-	case c.ID == 8532:
-		return t.female
-	case c.ID == 8507:
-		return t.male
-	case c.Name != "":
-		return c.Name
-	}
-	return fmt.Sprintf("%d", c.ID)
-}
-
-// attribute gives the words for an attribute; one without words of its own is
-// spelt out from Circe's name.
-func (t *teller) attribute(a *circe.Attribute) string {
-	if text, ok := t.attributes[strings.TrimSuffix(a.Name, "CS")]; ok {
-		return text
-	}
-	var b strings.Builder
-	for i, r := range a.Name {
-		if i > 0 && r >= 'A' && r <= 'Z' && !(a.Name[i-1] >= 'A' && a.Name[i-1] <= 'Z') {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return strings.ToLower(b.String())
-}
-
-// window says when an event must start or end.
-func (t *teller) window(w *circe.Window, a anchor) string {
-	if w.IndexEnd {
-		a = a.end()
-	}
-	subject := t.starting
-	if w.EventEnd {
-		subject = t.ending
-	}
-	return subject + " " + t.span(w.From, w.To, a)
-}
-
-func fill(format string, values ...string) string {
-	for i, v := range values {
-		format = strings.ReplaceAll(format, fmt.Sprintf("$%d", i+1), v)
-	}
-	return format
-}
-
 // oneLine takes line breaks out of a text of the author's.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// list joins alternatives by the language's "or".
-func (t *teller) list(names []string) string {
-	names = slices.Clone(names)
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + t.or + names[last]
-}
