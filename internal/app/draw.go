@@ -14,7 +14,7 @@ import (
 )
 
 // Drawer makes the chart of an output: lines over calendar years, intervals
-// for rates and ratios, steps for survival, differences for characteristics,
+// for rates and ratios, steps for survival, differences for characteristics, lines with intervals for proportions,
 // bars of who are left for attrition and for all other counts. It shows two
 // dimensions; on further ones it shows the totals or, where there are none,
 // every category.
@@ -29,7 +29,6 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 	if h.Title == "" {
 		h.Title = o.Name
 	}
-	p := newPicture(o)
 	switch {
 	case o.Kind == study.Survival:
 		return drawCurves(h, o)
@@ -37,6 +36,8 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 		return drawAttrition(h, o)
 	case o.Kind == study.Characteristics:
 		return drawTraits(h, o)
+	case o.Kind == study.Proportions:
+		return drawShares(h, o)
 	case o.Kind == study.Rates || o.Kind == study.Ratios:
 		estimate, low, high := intervalMeasures(o.Measures)
 		h.Axis = strings.ReplaceAll(estimate, "_", " ")
@@ -52,7 +53,9 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 			v.Labels, v.Points = append(v.Labels, rowName(o, c)), append(v.Points, pt)
 		}
 		return v.SVG()
-	case p.x >= 0 && isYears(o.Dimensions[p.x]):
+	}
+	p := newPicture(o)
+	if p.x >= 0 && isYears(o.Dimensions[p.x]) {
 		return chart.Lines{Heading: h, Labels: p.labels, Series: p.series}.SVG()
 	}
 	return chart.Bars{Heading: h, Labels: p.labels, Series: p.series}.SVG()
@@ -123,15 +126,22 @@ type picture struct {
 	series []chart.Series
 }
 
-// newPicture puts years, else the dimension of most categories, on the axis,
-// and the smallest other one into series.
+// newPicture puts years, else the dimension of most categories, on the axis.
 func newPicture(o study.Output) picture {
-	x, s := -1, -1
+	x := -1
 	for j, d := range o.Dimensions {
 		if x < 0 || isYears(d) && !isYears(o.Dimensions[x]) || isYears(d) == isYears(o.Dimensions[x]) && len(d.Categories) > len(o.Dimensions[x].Categories) {
 			x = j
 		}
 	}
+	count := func(c study.Cell) chart.Point { return chart.Of(float64(c.Count)) }
+	return pictureOver(o, x, count, chart.Of(0)) // a cell that the output leaves out is nobody
+}
+
+// pictureOver puts dimension x on the axis and the smallest other one into
+// series; nobody is the point of a cell that the output leaves out.
+func pictureOver(o study.Output, x int, value func(study.Cell) chart.Point, nobody chart.Point) picture {
+	s := -1
 	for j, d := range o.Dimensions {
 		if j != x && len(d.Categories) <= chart.MostSeries && (s < 0 || len(d.Categories) < len(o.Dimensions[s].Categories)) {
 			s = j
@@ -166,7 +176,7 @@ func newPicture(o study.Output) picture {
 		if !slices.Contains(p.labels, label) {
 			p.labels = append(p.labels, label)
 		}
-		pt := chart.Of(float64(c.Count))
+		pt := value(c)
 		if c.Suppressed != "" {
 			pt = chart.Point{Hidden: true}
 		}
@@ -178,7 +188,7 @@ func newPicture(o study.Output) picture {
 		for _, l := range p.labels {
 			pt, ok := at[l+"\x00"+n]
 			if !ok {
-				pt = chart.Of(0) // a cell that the output leaves out is nobody
+				pt = nobody
 			}
 			row.Points = append(row.Points, pt)
 		}

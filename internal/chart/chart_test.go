@@ -32,6 +32,10 @@ func samples() map[string]interface{ SVG() ([]byte, error) } {
 			{"men", []Point{Of(8400), Of(9000), Of(9900), Of(11000), {Absent: true}, Of(7000)}},
 			{"unknown", []Point{Of(400), Of(500), Of(450), {Hidden: true}, Of(300), Of(200)}}}},
 		"steps": steps(),
+		"shares": Lines{heading, []string{"2015", "2016", "2017", "2018", "2019"}, []Series{
+			{"female", []Point{{Value: 4.1, Low: 3.6, High: 4.7}, {Value: 4.4, Low: 3.9, High: 5}, {Hidden: true}, {Value: 5, Low: 4.4, High: 5.7}, {Value: 5.3, Low: 4.7, High: 6}}},
+			{"male", []Point{{Value: 3.9, Low: 3.3, High: 4.6}, {Value: 4.2, Low: 3.6, High: 4.9}, {Value: 4.6, Low: 4, High: 5.3}, {Absent: true}, {Value: 5.1, Low: 4.5, High: 5.9}}},
+			{"unknown", []Point{{Value: 3, Low: 1.3, High: 6.6}, {Hidden: true}, {Hidden: true}, {Value: 3.6, Low: 1.6, High: 7}, {Value: 3.7, Low: 1.7, High: 7.1}}}}},
 		"differences": Differences{heading, [2]string{"target", "comparator"}, []Difference{
 			{Section: "persons", Label: "all", Point: Point{Absent: true}, Words: [2]string{"1240", "3310"}},
 			{Section: "sex", Label: "female", Point: Of(0.04), Words: [2]string{"620 (50 %)", "1580 (47.7 %)"}},

@@ -2,7 +2,8 @@ package chart
 
 import "math"
 
-// Lines follows series over an ordered axis, such as calendar years.
+// Lines follows series over an ordered axis, such as calendar years. Intervals
+// are drawn as bars, those of several series side by side.
 type Lines struct {
 	Heading
 	Labels []string // of the axis, in order
@@ -16,10 +17,15 @@ func (l Lines) SVG() ([]byte, error) {
 		return nil, err
 	}
 	var values []float64
+	apart := 0.0 // between the marks of two series, where they have intervals
 	for _, s := range l.Series {
 		for _, p := range s.Points {
-			if !p.Hidden {
-				values = append(values, p.Value)
+			if p.Hidden || p.Absent {
+				continue
+			}
+			values = append(values, p.Value)
+			if p.bounded() {
+				values, apart = append(values, p.Low, p.High), 10
 			}
 		}
 	}
@@ -38,9 +44,11 @@ func (l Lines) SVG() ([]byte, error) {
 		c.text(left-8, s.at(t)+4, "end", label(t))
 	}
 	step := (width - margin - left) / float64(len(l.Labels))
-	x := func(i int) float64 { return left + step*(float64(i)+0.5) }
-	c.labels(l.Labels, step, x, top+plot+18)
+	middle := func(i int) float64 { return left + step*(float64(i)+0.5) }
+	c.labels(l.Labels, step, middle, top+plot+18)
+	apart = math.Min(apart, step*0.8/float64(len(l.Series)))
 	for n, series := range l.Series {
+		x := func(i int) float64 { return middle(i) + apart*(float64(n)-float64(len(l.Series)-1)/2) }
 		var xs, ys []float64
 		flush := func() {
 			c.path(n, xs, ys)
@@ -58,6 +66,12 @@ func (l Lines) SVG() ([]byte, error) {
 			case p.Absent:
 				flush()
 			default:
+				if p.bounded() {
+					low, high := s.at(tame(p.Low)), s.at(tame(p.High))
+					c.line(x(i), low, x(i), high, palette[n].colour, 1.5)
+					c.line(x(i)-3, low, x(i)+3, low, palette[n].colour, 1.5)
+					c.line(x(i)-3, high, x(i)+3, high, palette[n].colour, 1.5)
+				}
 				xs, ys = append(xs, x(i)), append(ys, s.at(p.Value))
 			}
 		}
@@ -65,6 +79,12 @@ func (l Lines) SVG() ([]byte, error) {
 	}
 	c.line(left, top+plot, width-margin, top+plot, ink, 1)
 	return c.finish(l.Heading, top+plot+34), nil
+}
+
+// bounded says whether the point has an interval that ends.
+func (p Point) bounded() bool {
+	low, high := tame(p.Low), tame(p.High)
+	return !math.IsNaN(low) && !math.IsNaN(high) && !math.IsInf(low, 0) && !math.IsInf(high, 0)
 }
 
 // labels writes as many labels as fit under the axis.

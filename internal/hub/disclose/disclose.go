@@ -101,6 +101,8 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			read = survivalTable
 		case study.Characteristics:
 			read = traitsTable
+		case study.Proportions:
+			read = proportionsTable
 		}
 		t, err := read(&outputs[i], i)
 		if err != nil {
@@ -138,6 +140,8 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			publish = t.publishCurves
 		case t.traits != nil:
 			publish = t.publishTraits
+		case t.out.Kind == study.Proportions:
+			publish = t.publishProportions
 		}
 		if t.out.Kind == study.Attrition {
 			t.tellRemaining()

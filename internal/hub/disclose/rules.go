@@ -21,6 +21,9 @@ func (t *table) judge(r record.Rules) {
 	if t.traits != nil {
 		t.judgeTraits(r)
 	}
+	if t.out.Kind == study.Proportions {
+		t.judgeShares(r)
+	}
 	for j, d := range t.dims {
 		if d.sensitive || slices.Contains(r.SensitiveCols, d.name) {
 			t.dims[j].sensitive = true
@@ -117,12 +120,18 @@ func (t *table) shareLimit(i int, r record.Rules) float64 {
 			limit = math.Min(limit, math.Floor(r.MaxShare*t.layers[0].x[t.lineTotal(i, j)]))
 		}
 	}
+	if j := len(t.dims) - 1; t.out.Kind == study.Proportions && t.at(i, j) == withPlace {
+		limit = math.Min(limit, math.Floor(r.MaxShare*t.layers[0].x[t.lineTotal(i, j)]))
+	}
 	return limit
 }
 
 // zeroHides says whether the cell would have been hidden if it were zero, so
 // that a reader of a hidden cell cannot rule zero out.
 func (t *table) zeroHides(i int, r record.Rules) bool {
+	if j := len(t.dims) - 1; t.out.Kind == study.Proportions && t.at(i, j) != t.dims[j].n {
+		return t.at(i, j) == withPlace && !r.ZeroIsSafe || t.at(i, j) != withPlace && r.MaxShare < 1
+	}
 	if r.ZeroIsSafe {
 		return false
 	}

@@ -69,7 +69,7 @@ func newTable(o *study.Output, index int) (*table, error) {
 		return nil, havre.E("disclose", havre.Invalid, "an output has no valid name")
 	}
 	switch o.Kind {
-	case study.Frequencies, study.Rates, study.Ratios, study.Attrition:
+	case study.Frequencies, study.Rates, study.Ratios, study.Attrition, study.Proportions:
 	default:
 		return nil, invalid(o.Name, "its kind is unknown, so no rule covers it")
 	}

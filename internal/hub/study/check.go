@@ -35,11 +35,12 @@ var kinds = map[AnalysisKind]kindRules{
 	KindConcepts:    {[]string{"cohort", "table", "top"}, []string{"cohort"}},
 
 	KindCharacterisation: {[]string{"target", "comparator", "window", "tables", "top", "min_prevalence", "age_bands"}, []string{"target"}},
+	KindPrevalence:       {[]string{"target", "outcome", "type", "observed", "day", "by", "age_bands", "totals"}, []string{"target", "outcome"}},
 }
 
 // Kinds lists the kinds of analyses.
 func Kinds() []AnalysisKind {
-	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts, KindCharacterisation}
+	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts, KindCharacterisation, KindPrevalence}
 }
 
 // Dimensions lists what persons can be counted by.
@@ -142,6 +143,7 @@ func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 	p.checkTables(s, at)
 	p.checkTimes(s, cohorts, at)
 	p.checkCharacterisation(s, cohorts, at)
+	p.checkPrevalence(s, at)
 }
 
 func (p *problems) checkTables(s *Spec, at ast.Node) {

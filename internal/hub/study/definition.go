@@ -34,7 +34,7 @@ type Spec struct {
 	Kind  AnalysisKind `json:"kind"`
 
 	Cohort     string `json:"cohort,omitempty"` // counts, attrition, observation, records, concepts
-	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio, characterisation
+	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio, characterisation, prevalence
 	Comparator string `json:"comparator,omitempty"`
 	Outcome    string `json:"outcome,omitempty"`
 
@@ -54,6 +54,10 @@ type Spec struct {
 
 	Window        Window  `json:"window,omitzero"`          // characterisation
 	MinPrevalence float64 `json:"min_prevalence,omitempty"` // characterisation: least share of a group that has a concept shown
+
+	Type     string `json:"type,omitempty"`     // prevalence: period or point
+	Observed string `json:"observed,omitempty"` // prevalence: any or whole
+	Day      string `json:"day,omitempty"`      // prevalence: month and day of the point
 }
 
 // AnalysisKind is a kind of analysis.
@@ -72,6 +76,7 @@ const (
 	KindConcepts    AnalysisKind = "concepts"     // the concepts of a table that most persons have
 
 	KindCharacterisation AnalysisKind = "characterisation" // who the persons of a cohort are, and what they had before ("Table 1")
+	KindPrevalence       AnalysisKind = "prevalence"       // persons with an outcome among those observed, by calendar year
 )
 
 // The dimensions that persons can be counted by.

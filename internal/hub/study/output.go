@@ -37,6 +37,18 @@ const (
 	Survival    Kind = "survival"    // curves of the time to an event, see the measures below
 
 	Characteristics Kind = "characteristics" // persons of one or two groups by many traits, see below
+	Proportions     Kind = "proportions"     // persons with and without an outcome, see below
+)
+
+// An output of kind Proportions has a dimension of the outcome last, with the
+// categories With and Without and their total: the persons of the denominator. Cells of
+// With have the share and its interval.
+const (
+	With    = "with"
+	Without = "without"
+
+	MeasureShareLow  = "proportion_low"
+	MeasureShareHigh = "proportion_high"
 )
 
 // An output of kind Characteristics has the dimensions TraitDim, CategoryDim

@@ -117,7 +117,8 @@ func (p *yamlStudy) analysis(n ast.Node) {
 	var s Spec
 	p.places[analysisPlace(len(p.d.Analyses))] = n
 	known := []string{"name", "title", "kind", "cohort", "target", "comparator", "outcome", "by", "age_bands",
-		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top", "window", "min_prevalence"}
+		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top", "window", "min_prevalence",
+		"type", "observed", "day"}
 	given := map[string]ast.Node{}
 	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
 		given[key] = at
@@ -160,6 +161,12 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Top = int(p.whole(v, maxTop))
 		case "window":
 			s.Window = p.window(v)
+		case "type":
+			s.Type = p.text(v)
+		case "observed":
+			s.Observed = p.text(v)
+		case "day":
+			s.Day = p.text(v)
 		case "min_prevalence":
 			s.MinPrevalence = p.share(v)
 		}
@@ -180,6 +187,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Top = defaultTop
 		}
 	}
+	s.prevalenceDefaults()
 	s.characterisationDefaults(func(key string) bool { return given[key] != nil })
 	s.timeDefaults(func(key string) bool { return given[key] != nil })
 	p.d.Analyses = append(p.d.Analyses, s)

@@ -6,8 +6,11 @@ package proportion
 
 import (
 	"math"
+	"strings"
 
 	"gonum.org/v1/gonum/mathext"
+
+	"github.com/havre-hub/havre/internal/hub/study"
 )
 
 // Confidence is the coverage of every interval.
@@ -53,4 +56,27 @@ func MeanDifference(m1, sd1, m2, sd2 float64) (d float64, ok bool) {
 		return 0, false
 	}
 	return (m1 - m2) / pooled, true
+}
+
+// Fill gives the cells of With, in an output of kind Proportions, their share
+// of the total and its interval, where both are shown, and takes all other
+// values away. Whoever has the counts can compute it.
+func Fill(cells []study.Cell) {
+	totals := map[string]int64{}
+	for _, c := range cells {
+		if last := len(c.Key) - 1; c.Suppressed == "" && c.Key[last] == study.TotalKey {
+			totals[strings.Join(c.Key[:last], "\x00")] = c.Count
+		}
+	}
+	for i := range cells {
+		c := &cells[i]
+		c.Values = nil
+		last := len(c.Key) - 1
+		n := totals[strings.Join(c.Key[:last], "\x00")]
+		if c.Suppressed != "" || c.Key[last] != study.With || n == 0 || c.Count > n {
+			continue
+		}
+		low, high := Interval(c.Count, n)
+		c.Values = map[string]float64{study.MeasureShare: float64(c.Count) / float64(n), study.MeasureShareLow: low, study.MeasureShareHigh: high}
+	}
 }

@@ -1,0 +1,37 @@
+package analysis
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study"
+)
+
+func FuzzDecodePrevalence(f *testing.F) {
+	for _, key := range []string{"2015-07-01,male,with", "2015-07-01,male,without", "2015,male,with", "2015-07-01,male,total", "02015-07-01,male,with", "2015-07-01,m,with", "100001-07-01,male,with"} {
+		f.Add([]byte(fmt.Sprintf(`[{"key":[%s],"max":[],"sum":[3]}]`, quoted(key))), true)
+		f.Add([]byte(fmt.Sprintf(`[{"key":[%s],"max":[],"sum":[3]}]`, quoted(key))), false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, point bool) {
+		s := study.Spec{Target: "a", Outcome: "b", By: []string{study.BySex}, Type: study.Period}
+		if point {
+			s.Type, s.Day = study.Point, "07-01"
+		}
+		a := &prevalence{s, newStrata(&s)}
+		p, err := a.Decode(data)
+		if err != nil {
+			if havre.KindOf(err) != havre.Invalid {
+				t.Errorf("kind %q", havre.KindOf(err))
+			}
+			return
+		}
+		again, err := p.Encode()
+		if err != nil || string(again) != string(data) {
+			t.Errorf("%q was read and is written %q", data, again)
+		}
+		if _, err := a.Finish(t.Context(), p); err != nil {
+			t.Error(err)
+		}
+	})
+}
