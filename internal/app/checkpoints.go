@@ -25,30 +25,40 @@ func (c checkpoints) name(run string, bucket int) string {
 
 // Put replaces what an earlier try left under the name.
 func (c checkpoints) Put(ctx context.Context, run string, bucket int, partial []byte) error {
-	sealed, err := seal.Seal(partial, c.key.Recipient())
-	if err != nil {
-		return err
-	}
-	err = c.store.Put(ctx, c.name(run, bucket), sealed)
-	if havre.KindOf(err) != havre.Exists {
-		return err
-	}
-	if err := c.store.Delete(ctx, c.name(run, bucket)); err != nil {
-		return err
-	}
-	return c.store.Put(ctx, c.name(run, bucket), sealed)
+	return c.replace(ctx, c.name(run, bucket), partial)
 }
 
 func (c checkpoints) Get(ctx context.Context, run string, bucket int) ([]byte, bool, error) {
-	sealed, err := blob.GetAll(ctx, c.store, c.name(run, bucket))
+	return c.open(ctx, c.name(run, bucket))
+}
+
+// replace seals an object and puts it in the place of an earlier one.
+func (c checkpoints) replace(ctx context.Context, name string, plain []byte) error {
+	sealed, err := seal.Seal(plain, c.key.Recipient())
+	if err != nil {
+		return err
+	}
+	err = c.store.Put(ctx, name, sealed)
+	if havre.KindOf(err) != havre.Exists {
+		return err
+	}
+	if err := c.store.Delete(ctx, name); err != nil {
+		return err
+	}
+	return c.store.Put(ctx, name, sealed)
+}
+
+// open gives what was put, ok=false if nothing was.
+func (c checkpoints) open(ctx context.Context, name string) ([]byte, bool, error) {
+	sealed, err := blob.GetAll(ctx, c.store, name)
 	if havre.KindOf(err) == havre.NotFound {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	partial, err := seal.Open(sealed, c.key)
-	return partial, err == nil, err
+	plain, err := seal.Open(sealed, c.key)
+	return plain, err == nil, err
 }
 
 // clear removes the checkpoints of a run whose outputs are safe elsewhere.

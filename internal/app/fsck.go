@@ -31,7 +31,30 @@ func (h *Hub) Fsck(ctx context.Context, o warehouse.FsckOptions, progress havre.
 		r.Faults = append(r.Faults, warehouse.Fault{Object: fmt.Sprintf("snapshot/%012d", number), Kind: havre.Tampered,
 			Problem: "the log says that this snapshot was committed with root " + root + ", and the store does not have it"})
 	}
+	if err != nil {
+		return r, err
+	}
+	err = h.fsckMembers(ctx, o.Collect, &r)
 	return r, err
+}
+
+// fsckMembers adds the members that are kept under permits that are over.
+func (h *Hub) fsckMembers(ctx context.Context, collect bool, r *warehouse.FsckReport) error {
+	dead, err := h.deadMembers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, info := range dead {
+		r.Orphans, r.OrphanBytes = append(r.Orphans, info.Name), r.OrphanBytes+info.Size
+		if !collect {
+			continue
+		}
+		if err := h.Store.Delete(ctx, info.Name); err != nil {
+			return err
+		}
+		r.Collected++
+	}
+	return nil
 }
 
 // committed gives the newest snapshot that the log says was committed; no root

@@ -15,6 +15,7 @@ import (
 	"github.com/havre-hub/havre/internal/hub/release"
 	"github.com/havre-hub/havre/internal/hub/study"
 	"github.com/havre-hub/havre/internal/hub/study/analysis"
+	"github.com/havre-hub/havre/internal/hub/study/runner/worker"
 )
 
 // ReadStudy reads a study.yaml and the cohort files beside it, and checks all.
@@ -34,25 +35,32 @@ func ReadStudy(path string) (*study.Definition, error) {
 // RunStudy runs a study under a permit on the current snapshot and puts its
 // outputs before the checkers; nobody sees a number before they agree. A run
 // that was cut goes on at its last finished bucket, here or elsewhere.
-func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, account string, progress havre.Progress) (release.Status, error) {
+func (h *Hub) RunStudy(ctx context.Context, d *study.Definition, permitID, account string, progress havre.Progress) (StudyRun, error) {
 	return h.RunStudyOn(ctx, On{}, d, permitID, account, progress)
 }
 
+// StudyRun is what a run of a study came to.
+type StudyRun struct {
+	release.Status
+	Cohorts *CohortsRun `json:"cohorts,omitempty"` // nil: nothing is taken over on other machines
+}
+
 // RunStudyOn is RunStudy on machines that were chosen.
-func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permitID, account string, progress havre.Progress) (release.Status, error) {
+func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permitID, account string, progress havre.Progress) (StudyRun, error) {
+	none := StudyRun{}
 	allowed, err := h.allow(ctx, permitID, account)
 	if err != nil {
-		return release.Status{}, err
+		return none, err
 	}
 	if err := h.covers(ctx, d, permitID); err != nil {
-		return release.Status{}, err
+		return none, err
 	}
 	snap := allowed.snap
 	run := runID(snap.Root(), allowed.sha, d.Digest(), strconv.FormatInt(allowed.optouts, 10))
 	event := audit.Event{Action: "study.started", Actor: havre.NewPersonal(account), Subject: run,
 		Facts: map[string]string{"permit": permitID, "study_sha256": d.Digest(), "snapshot": snap.Root(), "runner": on.name()}}
 	if _, err := h.Log.Record(ctx, event); err != nil {
-		return release.Status{}, err
+		return none, err
 	}
 	if w := on.Watcher; w != nil {
 		if err := h.Airlock.MayWatch(ctx, permitID, account, w.Account); err != nil {
@@ -65,9 +73,12 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 	}
 	key, err := h.permitKey(permitID)
 	if err != nil {
-		return release.Status{}, err
+		return none, err
 	}
 	kept := checkpoints{h.Store, key}
+	if on.Spark == nil {
+		allowed.keep = &study.Keep{Shelf: newMembers(h.Store, key), Version: worker.Program()}
+	}
 	var outputs []study.Output
 	var where map[string]string
 	err = h.untilSuspended(ctx, func(ctx context.Context) (err error) {
@@ -75,25 +86,27 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 		return err
 	})
 	maps.Copy(event.Facts, where)
+	ran := cohortsRun(allowed.keep)
+	ran.facts(event.Facts)
 	if err != nil {
 		event.Action = "study.failed"
 		event.Facts["kind"] = string(havre.KindOf(err))
 		if _, lerr := h.Log.Record(context.WithoutCancel(ctx), event); lerr != nil {
-			return release.Status{}, lerr
+			return none, lerr
 		}
-		return release.Status{}, err
+		return none, err
 	}
 	event.Action = "study.finished"
 	event.Facts["outputs"] = strconv.Itoa(len(outputs))
 	if _, err := h.Log.Record(ctx, event); err != nil {
-		return release.Status{}, err
+		return none, err
 	}
 	status, err := h.Airlock.Request(ctx, release.Request{Permit: permitID, Requester: account, Study: d.Name, StudySHA: d.Digest(),
 		Run: run, Snapshot: snap.Root(), Outputs: outputs})
 	if err != nil {
-		return status, err
+		return none, err
 	}
-	return status, kept.clear(ctx, run)
+	return StudyRun{status, ran}, kept.clear(ctx, run)
 }
 
 // outputs runs the study on the machines that were chosen and lets go of them.
@@ -103,11 +116,16 @@ func (h *Hub) outputs(ctx context.Context, d *study.Definition, run string, a *a
 	if err != nil {
 		return nil, nil, err
 	}
+<<<<<<< HEAD
 	job := study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build, Runner: r, Checkpoints: kept, Progress: progress}
 	if on.Watcher != nil {
 		job.Watch = on.Watcher.Show
 	}
 	out, err = study.Run(ctx, job)
+=======
+	out, err = study.Run(ctx, study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build,
+		Runner: r, Checkpoints: kept, Keep: a.keep, Progress: progress})
+>>>>>>> f35e4be (app: cohorts that have not changed are taken over from earlier runs)
 	where = r.facts()
 	if cerr := r.close(context.WithoutCancel(ctx)); err == nil {
 		err = cerr

@@ -119,6 +119,7 @@ type allowedRun struct {
 	sha     string // of the permit's version
 	optouts int64
 	view    *permit.View
+	keep    *study.Keep // nil: every cohort is evaluated
 	snap    *warehouse.Snapshot
 }
 

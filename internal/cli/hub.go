@@ -157,7 +157,8 @@ func newFsck(e *env) *cobra.Command {
 		Short: "At the hub: read the whole warehouse and check all that can be checked",
 		Long: `Reads every manifest and object of the warehouse and checks seals, hashes, row
 counts and Merkle roots. Objects of no snapshot (left by a crash) are listed;
---collect deletes those older than a day.`,
+--collect deletes those older than a day. With them are the members of cohorts
+kept under permits that are over, which --collect deletes at any age.`,
 		Example: "  havre fsck --hub hub",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

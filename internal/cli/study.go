@@ -50,7 +50,8 @@ func newStudyRun(e *env) *cobra.Command {
 		Short: "Run a study under a permit; its results wait in the airlock",
 		Long: `Runs a study on the current snapshot, bucket by bucket, under a permit. Nobody
 sees a number: the outputs are checked by the permit's rules, sealed, and wait
-for checkers. A run that was cut goes on at its last finished bucket.
+for checkers. A run that was cut goes on at its last finished bucket. Cohorts
+whose definition and rows are as at an earlier run are not evaluated again.
 
 With --runner spark the buckets are mapped by enrolled workers on your own Spark
 (docs/howto/spark.md); the result is the same to the last byte.`,
@@ -78,7 +79,12 @@ With --runner spark the buckets are mapped by enrolled workers on your own Spark
 				if err != nil {
 					return err
 				}
-				return e.result(s, func(w io.Writer) { printStatus(w, s) })
+				return e.result(s, func(w io.Writer) {
+					printStatus(w, s.Status)
+					if s.Cohorts != nil {
+						fmt.Fprintln(w, s.Cohorts)
+					}
+				})
 			})
 		},
 	}
