@@ -64,11 +64,11 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 	}
 	if w := on.Watcher; w != nil {
 		if err := h.Airlock.MayWatch(ctx, permitID, account, w.Account); err != nil {
-			return release.Status{}, err
+			return none, err
 		}
 		watched := audit.Event{Action: "study.watched", Actor: havre.NewPersonal(w.Account), Subject: run, Facts: map[string]string{"permit": permitID}}
 		if _, err := h.Log.Record(ctx, watched); err != nil {
-			return release.Status{}, err
+			return none, err
 		}
 	}
 	key, err := h.permitKey(permitID)
@@ -116,16 +116,11 @@ func (h *Hub) outputs(ctx context.Context, d *study.Definition, run string, a *a
 	if err != nil {
 		return nil, nil, err
 	}
-<<<<<<< HEAD
-	job := study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build, Runner: r, Checkpoints: kept, Progress: progress}
+	job := study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build, Runner: r, Checkpoints: kept, Keep: a.keep, Progress: progress}
 	if on.Watcher != nil {
 		job.Watch = on.Watcher.Show
 	}
 	out, err = study.Run(ctx, job)
-=======
-	out, err = study.Run(ctx, study.Job{ID: run, Definition: d, Rows: a.view, Vocabulary: a.snap, Build: analysis.Build,
-		Runner: r, Checkpoints: kept, Keep: a.keep, Progress: progress})
->>>>>>> f35e4be (app: cohorts that have not changed are taken over from earlier runs)
 	where = r.facts()
 	if cerr := r.close(context.WithoutCancel(ctx)); err == nil {
 		err = cerr

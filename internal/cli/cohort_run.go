@@ -126,7 +126,7 @@ func (e *env) runCohortsAt(cmd *cobra.Command, at hubRun, read []cohorts.Definit
 		if err != nil {
 			return err
 		}
-		return e.result(s, func(w io.Writer) { printStatus(w, s) })
+		return e.result(s, func(w io.Writer) { printRun(w, s) })
 	})
 }
 

@@ -41,6 +41,14 @@ func newStudyCheck(e *env) *cobra.Command {
 	}
 }
 
+// printRun says what waits, and how much of it was taken over.
+func printRun(w io.Writer, s app.StudyRun) {
+	printStatus(w, s.Status)
+	if s.Cohorts != nil {
+		fmt.Fprintln(w, s.Cohorts)
+	}
+}
+
 func newStudyRun(e *env) *cobra.Command {
 	var dir, as, permit string
 	var where runnerFlags
@@ -79,12 +87,7 @@ With --runner spark the buckets are mapped by enrolled workers on your own Spark
 				if err != nil {
 					return err
 				}
-				return e.result(s, func(w io.Writer) {
-					printStatus(w, s.Status)
-					if s.Cohorts != nil {
-						fmt.Fprintln(w, s.Cohorts)
-					}
-				})
+				return e.result(s, func(w io.Writer) { printRun(w, s) })
 			})
 		},
 	}
