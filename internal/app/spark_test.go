@@ -268,7 +268,7 @@ func survives(t *testing.T, g *grid) {
 	must(t, err)
 	before := driverKilled(t, g)
 	kill := func(what string, pids func() []int) {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			if all := pids(); len(all) > 0 {
 				must(t, syscall.Kill(all[0], syscall.SIGKILL))
 				return
@@ -326,7 +326,7 @@ func driverKilled(t *testing.T, g *grid) int {
 		}
 		return n
 	}
-	for deadline := time.Now().Add(90 * time.Second); finished() < 12; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Minute); finished() < 12; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			_ = cmd.Process.Kill()
 			t.Fatalf("the run does not get on: %s", stderr.String())
@@ -339,7 +339,7 @@ func driverKilled(t *testing.T, g *grid) int {
 		t.Fatal("the run had all but ended before it was killed")
 	}
 	// Spark's side ends by itself.
-	for deadline := time.Now().Add(20 * time.Second); len(sparktest.Processes("slow-worker", g.worker)) > 0; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(sparktest.Processes("slow-worker", g.worker)) > 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("workers outlive their driver")
 		}

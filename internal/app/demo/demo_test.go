@@ -179,7 +179,15 @@ func TestKilledAnywhere(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(300+rand.IntN(4500)) * time.Millisecond)
+		for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat(filepath.Join(out, "keeper")); err == nil {
+				break // before it there is the holders' own data alone
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the demo does not get on")
+			}
+		}
+		time.Sleep(time.Duration(rand.IntN(4500)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		scan(t, dir, names(t, out))

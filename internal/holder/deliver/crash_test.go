@@ -66,6 +66,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	var once time.Duration // what one delivery takes, however busy the machine
 	for i := range 25 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "DELIVER_CRASH_DIR="+w.dir, "TMPDIR="+tmp)
@@ -74,7 +75,16 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(20+i*7) * time.Millisecond)
+		if started := time.Now(); i == 0 {
+			for len(delivered(t, w.dir)) == 0 {
+				if time.Sleep(time.Millisecond); time.Since(started) > 5*time.Minute {
+					t.Fatal("the process does not deliver")
+				}
+			}
+			once = time.Since(started)
+		} else {
+			time.Sleep(once * time.Duration(i) / 12)
+		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if stderr.Len() > 0 {
@@ -112,6 +122,16 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	if whole, cut, err := (outbox{o.Outbox}).list(); err != nil || len(whole)+len(cut) != 0 {
 		t.Errorf("the outbox still holds %v and %v (%v)", whole, cut, err)
 	}
+}
+
+// delivered lists the manifests at the hub's side.
+func delivered(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "to-hub", "*", envelope.ManifestName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // wholeDelivery says whether there is a manifest; then each part must be there.
