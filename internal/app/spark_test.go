@@ -23,6 +23,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/havre-hub/havre/internal/app"
+	"github.com/havre-hub/havre/internal/app/cohorts"
 	"github.com/havre-hub/havre/internal/app/demo"
 	"github.com/havre-hub/havre/internal/cli"
 	"github.com/havre-hub/havre/internal/ground/blob"
@@ -219,6 +220,19 @@ func TestSpark(t *testing.T) {
 	library := newGrid(t, c, s3, "dense", demo.Options{From: realinput.Path(t, "cohorts/dense-cdm"), Study: libraryStudy(t)})
 	t.Run("the definition library", func(t *testing.T) { sameBytes(t, library, &seen) })
 	t.Run("driver, worker, executor and store die", func(t *testing.T) { survives(t, library) })
+	t.Run("cohort run of the definition library", func(t *testing.T) {
+		definitions, err := cohorts.Read([]string{filepath.Dir(library.file)})
+		must(t, err)
+		run := *library
+		site := *library.site
+		run.site = &site
+		site.study, err = cohorts.Study("cohorts", definitions, []string{study.BySex})
+		must(t, err)
+		if n := len(site.study.Analyses) - len(definitions); n < 50 {
+			t.Errorf("only %d attritions", n)
+		}
+		sameBytes(t, &run, &seen)
+	})
 	t.Run("the permit is suspended", func(t *testing.T) { suspended(t, people) })
 	t.Run("an enrolled worker lies", func(t *testing.T) {
 		_, _, err := people.outputs(t, people.on("lying-worker"), "lie", havre.NoProgress)
