@@ -33,9 +33,7 @@ func newStudyCheck(e *env) *cobra.Command {
 			}
 			return e.result(map[string]any{"name": d.Name, "analyses": len(d.Analyses), "needs": needs}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: %d cohorts, %d analyses; it reads\n", d.Name, len(d.Cohorts), len(d.Analyses))
-				for _, n := range needs {
-					fmt.Fprintf(w, "  %s: %v\n", n.Table, n.Columns)
-				}
+				printNeeds(w, needs)
 			})
 		},
 	}
