@@ -3,8 +3,8 @@ package cli
 import "github.com/spf13/cobra"
 
 func newCohort(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "cohort", Short: "Cohort definitions of ATLAS, or short ones: check, explain, export, run"}
-	cmd.AddCommand(newCohortCheck(e), newCohortExplain(e), newCohortExport(e), newCohortNeeds(e), newCohortRun(e))
+	cmd := &cobra.Command{Use: "cohort", Short: "Cohort definitions of ATLAS, or short ones: check, explain, compare, export, run"}
+	cmd.AddCommand(newCohortCheck(e), newCohortExplain(e), newCohortDiff(e), newCohortExport(e), newCohortNeeds(e), newCohortRun(e))
 	return cmd
 }
 

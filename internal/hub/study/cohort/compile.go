@@ -59,8 +59,10 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 		b.setKeys[i] = keyOf(s)
 	}
 	pd := plannedDefinition{Definition: d, everyMask: 1<<len(d.Rules) - 1}
+	end := d.End
+	end.Set = 0 // where the set stands in the document says nothing; its drugs are told below
 	key := []string{fmt.Sprint("definition ", d.Primary.PriorDays, d.Primary.PostDays, d.Primary.Limit, d.QualifiedLimit, d.ExpressionLimit,
-		d.End, d.EraPad, d.CensorStart, d.CensorEnd)}
+		end, d.EraPad, d.CensorStart, d.CensorEnd)}
 	add := func(to *[]int32, what string, list []*circe.Criterion) {
 		for _, c := range list {
 			i, k := b.criterion(c, nil)
@@ -77,6 +79,7 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 		dom.needEnd = dom.needEnd || d.End.FromEnd
 	}
 	add(&pd.censoring, "censoring ", d.Censoring)
+	slices.Sort(key[1+len(d.Primary.Criteria):])
 	if d.Additional != nil {
 		pd.qualify = d.QualifiedLimit
 		key = append(key, "qualified") // an empty group is not none
@@ -108,6 +111,23 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 	pd.key = digest(key...)
 	b.plan.definitions = append(b.plan.definitions, pd)
 	b.plan.keys = append(b.plan.keys, pd.key)
+}
+
+// Key is a short name of what a definition asks, whatever vocabulary answers: the
+// same for two that differ only in names, numbers of concept sets, or the order
+// of what has no order.
+func Key(d *Definition) string {
+	sets := make([][]int64, len(d.ConceptSets))
+	for i, s := range d.ConceptSets {
+		for _, item := range s.Items { // each stands for itself
+			sum := sha256.Sum256(fmt.Appendf(nil, "%d %v %v %v", item.Concept.ID, item.Excluded, item.Descendants, item.Mapped))
+			sets[i] = append(sets[i], int64(binary.LittleEndian.Uint64(sum[:])))
+		}
+		sets[i] = distinct(sets[i])
+	}
+	b := newPlanner(false)
+	b.add(d, sets)
+	return b.plan.keys[len(b.plan.keys)-1]
 }
 
 // digest makes a short name of a list of texts.
@@ -160,6 +180,7 @@ func (b *planner) criterion(c *circe.Criterion, supply *int32) (int32, string) {
 		pc.filters = append(pc.filters, f)
 		parts = append(parts, k)
 	}
+	slices.Sort(parts[len(parts)-len(c.Filters):]) // their order says nothing
 	if c.Group != nil {
 		g, k := b.group(c.Group, []int32{-1 - at})
 		pc.group = &g
@@ -197,15 +218,17 @@ func (b *planner) group(g *circe.Group, index []int32) (groupPlan, string) {
 	}
 	for _, d := range g.Demographic {
 		var dp demographicPlan
-		parts = append(parts, "person")
+		person := []string{"person"}
 		for i := range d.Filters {
 			f, k := b.filter(&d.Filters[i], -1)
 			dp.filters = append(dp.filters, f)
-			parts = append(parts, k)
+			person = append(person, k)
 			if f.subject == circe.SubjectEnd {
 				b.indexNeeds(index, true, false)
 			}
 		}
+		slices.Sort(person[1:])
+		parts = append(parts, digest(person...))
 		b.plan.person.demographics = true
 		gp.people = append(gp.people, dp)
 	}
@@ -231,6 +254,7 @@ func (b *planner) group(g *circe.Group, index []int32) (groupPlan, string) {
 		gp.groups = append(gp.groups, sp)
 		parts = append(parts, "group "+k)
 	}
+	slices.Sort(parts[1:]) // the order of the parts says nothing
 	return gp, digest(parts...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
@@ -115,6 +116,8 @@ func (m *mutator) value(what string, v reflect.Value, parent any) {
 		switch n := v.Int(); {
 		case n == int64(circe.NoDate):
 			set(int64(14000))
+		case strings.HasSuffix(what, ".Set") || strings.HasSuffix(what, ".Source"):
+			set((n + 1) % int64(len(m.d.ConceptSets)))
 		default:
 			set(n + 1)
 		}
