@@ -55,7 +55,7 @@ With an error the exit code is that of invalid input; else it is 0.`,
 
 func printChecked(w io.Writer, checked []cohorts.Checked) {
 	for _, c := range checked {
-		fmt.Fprintf(w, "%s: %d errors, %d notes, %d warnings\n", c.File, len(c.Errors), len(c.Notes), len(c.Warnings)+len(c.Concepts))
+		fmt.Fprintf(w, "%s: errors %d, notes %d, warnings %d\n", c.File, len(c.Errors), len(c.Notes), len(c.Warnings)+len(c.Concepts))
 		for _, p := range c.Errors {
 			fmt.Fprintf(w, "  error     %s\n", p)
 		}

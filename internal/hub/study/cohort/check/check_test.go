@@ -92,6 +92,8 @@ func TestWarnings(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing doubtful", `{` + sets + `,` + entry + `}`, ""},
+		{"no codes", strings.ReplaceAll(strings.ReplaceAll(`{`+sets+`,`+entry+`}`, `,"CONCEPT_CODE":"1"`, ""), `,"CONCEPT_CODE":"2"`, ""), ""},
+		{"no codes, one id", strings.ReplaceAll(strings.ReplaceAll(`{`+sets+`,`+entry+`}`, `,"CONCEPT_CODE":"1"`, ""), `2,"CONCEPT_CODE":"2"`, "1"), "WARNING Concept set A contains the same concepts like B"},
 		{"an exit at once", `{` + sets + `,` + entry + `,"EndStrategy":{"DateOffset":{"DateField":"StartDate","Offset":0}}}`,
 			"WARNING Cohort Exit criteria: Days offset from start date should be greater than 0"},
 		{"an exit without drugs", `{` + sets + `,` + entry + `,"EndStrategy":{"CustomEra":{"GapDays":3}}}`,

@@ -36,14 +36,15 @@ type conceptSet struct {
 	ID         int64
 	Name       string
 	Expression struct {
-		Items []struct {
-			Concept struct {
-				Code       string `json:"CONCEPT_CODE"`
-				Domain     string `json:"DOMAIN_ID"`
-				Vocabulary string `json:"VOCABULARY_ID"`
-			}
-		}
+		Items []struct{ Concept concept }
 	}
+}
+
+type concept struct {
+	ID         int64  `json:"CONCEPT_ID"`
+	Code       string `json:"CONCEPT_CODE"`
+	Domain     string `json:"DOMAIN_ID"`
+	Vocabulary string `json:"VOCABULARY_ID"`
 }
 
 type observed struct{ PriorDays, PostDays int }

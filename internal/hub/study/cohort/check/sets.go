@@ -50,21 +50,30 @@ func sameSets(r *report, e *expression) {
 	}
 }
 
-// sameConcepts compares by code, domain and vocabulary, as the reference does.
+// sameConcepts compares by code, domain and vocabulary, as the reference does; a
+// concept that is written without these, by its id.
 func sameConcepts(a, b *conceptSet) bool {
 	if len(a.Expression.Items) != len(b.Expression.Items) {
 		return false
 	}
-	known := map[[3]string]bool{}
+	known := map[concept]bool{}
 	for _, i := range a.Expression.Items {
-		known[[3]string{i.Concept.Code, i.Concept.Domain, i.Concept.Vocabulary}] = true
+		known[i.Concept.key()] = true
 	}
 	for _, i := range b.Expression.Items {
-		if !known[[3]string{i.Concept.Code, i.Concept.Domain, i.Concept.Vocabulary}] {
+		if !known[i.Concept.key()] {
 			return false
 		}
 	}
 	return true
+}
+
+// key is what makes a concept what it is.
+func (c concept) key() concept {
+	if c.Code != "" || c.Domain != "" || c.Vocabulary != "" {
+		c.ID = 0
+	}
+	return c
 }
 
 // drugExits looks for drugs that let a person enter, but whose end does not let
