@@ -146,7 +146,7 @@ func TestParseMistakes(t *testing.T) {
 			`did you mean "start"?`, "a window needs a start", "a number from 0 to 1", `no table "measurment"; did you mean "measurement"?`, "names table visit_detail twice", `there is no cohort "z"`, "observation_period has no concepts"}},
 		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: characterisation, target: a, comparator: a, window: {start: 3, end: -1.5}, tables: []", []string{
 			"compares cohort \"a\" with itself", "a whole number of days", "the window ends before it starts", "names no tables"}},
-		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: prevalence, target: a, outcome: b, by: [year, sxe], observed: hole, day: 01-01", []string{
+		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: prevalence, target: a, outcome: b, by: [year, sexx], observed: hole, day: 01-01", []string{
 			"a prevalence is by year, and further by sex or age_band, not by year", `did you mean "sex"?`, `did you mean "whole"?`, "a period prevalence has no day"}},
 		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: prevalence, target: a, outcome: b, type: point, observed: any, day: 02-29", []string{
 			"observed belongs to a period prevalence", "a month and a day of every year"}},
