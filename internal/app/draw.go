@@ -15,6 +15,7 @@ import (
 
 // Drawer makes the chart of an output: lines over calendar years, intervals
 // for rates and ratios, steps for survival, differences for characteristics, lines with intervals for proportions,
+// rings and streams for pathways,
 // bars of who are left for attrition and for all other counts. It shows two
 // dimensions; on further ones it shows the totals or, where there are none,
 // every category.
@@ -36,6 +37,8 @@ func (Drawer) Draw(o study.Output, rules record.Rules) ([]byte, error) {
 		return drawAttrition(h, o)
 	case o.Kind == study.Characteristics:
 		return drawTraits(h, o)
+	case o.Kind == study.Pathways:
+		return drawPaths(h, o)
 	case o.Kind == study.Proportions:
 		return drawShares(h, o)
 	case o.Kind == study.Rates || o.Kind == study.Ratios:

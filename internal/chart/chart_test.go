@@ -32,6 +32,10 @@ func samples() map[string]interface{ SVG() ([]byte, error) } {
 			{"men", []Point{Of(8400), Of(9000), Of(9900), Of(11000), {Absent: true}, Of(7000)}},
 			{"unknown", []Point{Of(400), Of(500), Of(450), {Hidden: true}, Of(300), Of(200)}}}},
 		"steps": steps(),
+		"paths": Paths{heading, []Path{{[]string{"none"}, 412}, {[]string{"metformin"}, 640}, {[]string{"metformin", "metformin+sulfonylurea"}, 210}, {[]string{"metformin", "sulfonylurea"}, 96},
+			{[]string{"metformin", "metformin+sulfonylurea", "insulin"}, 61}, {[]string{"metformin", "other"}, 44}, {[]string{"sulfonylurea"}, 130}, {[]string{"sulfonylurea", "other"}, 25},
+			{[]string{"insulin"}, 80}, {[]string{"insulin", "insulin+metformin"}, 33}, {[]string{"other"}, 27}}, true, "+", "other", "none"},
+		"path": Paths{heading, []Path{{[]string{"a"}, 12}}, true, "+", "other", "none"},
 		"shares": Lines{heading, []string{"2015", "2016", "2017", "2018", "2019"}, []Series{
 			{"female", []Point{{Value: 4.1, Low: 3.6, High: 4.7}, {Value: 4.4, Low: 3.9, High: 5}, {Hidden: true}, {Value: 5, Low: 4.4, High: 5.7}, {Value: 5.3, Low: 4.7, High: 6}}},
 			{"male", []Point{{Value: 3.9, Low: 3.3, High: 4.6}, {Value: 4.2, Low: 3.6, High: 4.9}, {Value: 4.6, Low: 4, High: 5.3}, {Absent: true}, {Value: 5.1, Low: 4.5, High: 5.9}}},
@@ -129,6 +133,7 @@ func FuzzChart(f *testing.F) {
 			Intervals{h, []string{label, name}, []Point{p, {Hidden: true}}, log, low},
 			Lines{h, []string{label, name}, []Series{{name, []Point{p, p}}}},
 			Differences{h, [2]string{label, name}, []Difference{{Section: title, Label: label, Point: p, Words: [2]string{name, title}}, {Point: Point{Absent: true}, Hidden: [2]bool{log, true}}}, 0.1},
+			Paths{h, []Path{{[]string{label, name}, v}, {[]string{title}, low}, {[]string{label, title, name}, 3}}, log, "+", name, title},
 			Steps{h, label, name, []Panel{{title, []Curve{{name, []float64{low, high}, []Point{p, Of(v)}, []float64{v, low, high}, log}, {Name: title, Hidden: true}}}}},
 		} {
 			b, err := c.SVG()
@@ -158,6 +163,9 @@ func TestChartsRefuse(t *testing.T) {
 		"no value":               Lines{heading, []string{"a"}, []Series{{"s", []Point{Of(nan)}}}},
 		"negative bar":           Bars{heading, []string{"a"}, []Series{{"s", []Point{Of(-1)}}}},
 		"no difference":          Differences{Heading: heading},
+		"no path":                Paths{Heading: heading, Join: "+"},
+		"a path without a step":  Paths{Heading: heading, Paths: []Path{{nil, 3}}, Join: "+"},
+		"nobody on a path":       Paths{Heading: heading, Paths: []Path{{[]string{"a"}, 0}}, Join: "+"},
 		"no curve":               Steps{Heading: heading},
 		"a curve that goes back": Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2, 1}, []Point{Of(1), Of(1)}, []float64{3, 2}, false}}}}},
 		"a share above 1":        Steps{heading, "", "", []Panel{{"", []Curve{{"c", []float64{2}, []Point{Of(1.1)}, []float64{3}, false}}}}},

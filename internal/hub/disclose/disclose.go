@@ -103,6 +103,8 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			read = traitsTable
 		case study.Proportions:
 			read = proportionsTable
+		case study.Pathways:
+			read = pathwaysTable
 		}
 		t, err := read(&outputs[i], i)
 		if err != nil {
@@ -131,6 +133,7 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 		}
 	}
 	chooseSteps(tables, rules)
+	choosePaths(tables, rules)
 	shown := 0
 	res := Result{Evidence: Evidence{Rules: rules, Protection: protection(rules)}}
 	for i, t := range tables {
@@ -142,6 +145,8 @@ func Check(outputs []study.Output, rules record.Rules) (Result, error) {
 			publish = t.publishTraits
 		case t.out.Kind == study.Proportions:
 			publish = t.publishProportions
+		case t.paths != nil:
+			publish = t.publishPaths
 		}
 		if t.out.Kind == study.Attrition {
 			t.tellRemaining()

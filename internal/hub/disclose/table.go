@@ -25,6 +25,7 @@ type table struct {
 	cells  []cell // row-major; the last dimension varies fastest
 	layers []tableLayer
 	curves *curves // of an output of kind Survival, whose totals the cells are
+	paths  *paths  // of an output of kind Pathways, whose total the one cell is
 	traits *traits // of an output of kind Characteristics, whose cells are laid out otherwise
 	parent []int   // of a group of curves or traits: by cell, the cell of its output's table, or -1
 	within []within

@@ -36,11 +36,12 @@ var kinds = map[AnalysisKind]kindRules{
 
 	KindCharacterisation: {[]string{"target", "comparator", "window", "tables", "top", "min_prevalence", "age_bands"}, []string{"target"}},
 	KindPrevalence:       {[]string{"target", "outcome", "type", "observed", "day", "by", "age_bands", "totals"}, []string{"target", "outcome"}},
+	KindPathways:         {[]string{"target", "events", "depth", "min_era", "collapse", "combination_window", "filter"}, []string{"target"}},
 }
 
 // Kinds lists the kinds of analyses.
 func Kinds() []AnalysisKind {
-	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts, KindCharacterisation, KindPrevalence}
+	return []AnalysisKind{KindCounts, KindAttrition, KindIncidence, KindRateRatio, KindSurvival, KindHazardRatio, KindObservation, KindRecords, KindConcepts, KindCharacterisation, KindPrevalence, KindPathways}
 }
 
 // Dimensions lists what persons can be counted by.
@@ -144,6 +145,7 @@ func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 	p.checkTimes(s, cohorts, at)
 	p.checkCharacterisation(s, cohorts, at)
 	p.checkPrevalence(s, at)
+	p.checkPathways(s, cohorts, at)
 }
 
 func (p *problems) checkTables(s *Spec, at ast.Node) {

@@ -34,7 +34,7 @@ type Spec struct {
 	Kind  AnalysisKind `json:"kind"`
 
 	Cohort     string `json:"cohort,omitempty"` // counts, attrition, observation, records, concepts
-	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio, characterisation, prevalence
+	Target     string `json:"target,omitempty"` // incidence, rate_ratio, survival, hazard_ratio, characterisation, prevalence, pathways
 	Comparator string `json:"comparator,omitempty"`
 	Outcome    string `json:"outcome,omitempty"`
 
@@ -54,6 +54,13 @@ type Spec struct {
 
 	Window        Window  `json:"window,omitzero"`          // characterisation
 	MinPrevalence float64 `json:"min_prevalence,omitempty"` // characterisation: least share of a group that has a concept shown
+
+	Events            []string `json:"events,omitempty"`             // pathways: cohorts
+	Depth             int      `json:"depth,omitempty"`              // pathways: most steps
+	MinEra            int      `json:"min_era,omitempty"`            // pathways: days
+	Collapse          int      `json:"collapse,omitempty"`           // pathways: days
+	CombinationWindow int      `json:"combination_window,omitempty"` // pathways: days
+	Filter            string   `json:"filter,omitempty"`             // pathways: first or changes
 
 	Type     string `json:"type,omitempty"`     // prevalence: period or point
 	Observed string `json:"observed,omitempty"` // prevalence: any or whole
@@ -77,6 +84,7 @@ const (
 
 	KindCharacterisation AnalysisKind = "characterisation" // who the persons of a cohort are, and what they had before ("Table 1")
 	KindPrevalence       AnalysisKind = "prevalence"       // persons with an outcome among those observed, by calendar year
+	KindPathways         AnalysisKind = "pathways"         // the sequence of events after the first day
 )
 
 // The dimensions that persons can be counted by.

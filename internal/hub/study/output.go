@@ -38,6 +38,19 @@ const (
 
 	Characteristics Kind = "characteristics" // persons of one or two groups by many traits, see below
 	Proportions     Kind = "proportions"     // persons with and without an outcome, see below
+	Pathways        Kind = "pathways"        // persons by the sequence of their events, see below
+)
+
+// An output of kind Pathways has the one dimension PathDim with its total:
+// everybody. A path is its steps, joined by PathJoin; NoStep is that of persons
+// without any event. Everybody is on one path. OtherStep, always the last step of
+// a path, stands in what is released for all ways on (or none) that are not told by
+// themselves.
+const (
+	PathDim   = "path"
+	PathJoin  = " > "
+	NoStep    = "none"
+	OtherStep = "other"
 )
 
 // An output of kind Proportions has a dimension of the outcome last, with the

@@ -118,7 +118,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 	p.places[analysisPlace(len(p.d.Analyses))] = n
 	known := []string{"name", "title", "kind", "cohort", "target", "comparator", "outcome", "by", "age_bands",
 		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top", "window", "min_prevalence",
-		"type", "observed", "day"}
+		"type", "observed", "day", "events", "depth", "min_era", "collapse", "combination_window", "filter"}
 	given := map[string]ast.Node{}
 	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
 		given[key] = at
@@ -161,6 +161,18 @@ func (p *yamlStudy) analysis(n ast.Node) {
 			s.Top = int(p.whole(v, maxTop))
 		case "window":
 			s.Window = p.window(v)
+		case "events":
+			s.Events = p.texts(v)
+		case "depth":
+			s.Depth = int(p.whole(v, maxDepth))
+		case "min_era":
+			s.MinEra = int(p.whole(v, most))
+		case "collapse":
+			s.Collapse = int(p.whole(v, most))
+		case "combination_window":
+			s.CombinationWindow = int(p.whole(v, most))
+		case "filter":
+			s.Filter = p.text(v)
 		case "type":
 			s.Type = p.text(v)
 		case "observed":
@@ -188,6 +200,7 @@ func (p *yamlStudy) analysis(n ast.Node) {
 		}
 	}
 	s.prevalenceDefaults()
+	s.pathwayDefaults(func(key string) bool { return given[key] != nil })
 	s.characterisationDefaults(func(key string) bool { return given[key] != nil })
 	s.timeDefaults(func(key string) bool { return given[key] != nil })
 	p.d.Analyses = append(p.d.Analyses, s)

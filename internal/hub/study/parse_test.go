@@ -151,6 +151,10 @@ func TestParseMistakes(t *testing.T) {
 		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: prevalence, target: a, outcome: b, type: point, observed: any, day: 02-29", []string{
 			"observed belongs to a period prevalence", "a month and a day of every year"}},
 		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: prevalence, target: a, outcome: b, type: pint", []string{`type is period or point, not "pint"; did you mean "point"?`}},
+		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: pathways, target: a, events: [b, c, b], depth: 0, combination_window: 0, filter: frist", []string{
+			`there is no cohort "c"`, `names event "b" twice`, "a number of steps from 1 to 10", "a combination_window is a day or more", `did you mean "first"?`}},
+		{"kind: incidence, target: a, outcome: b, time_at_risk: {start: 1, end: cohort_end}", "kind: pathways, target: a, combination_windw: 3", []string{
+			"names from 1 to 20 events", `did you mean "combination_window"?`}},
 		{"title: Bleeding", "titel: x\nanalysis: []", []string{`"titel"`, `"analysis"`}}, // all at once
 	} {
 		text := strings.Replace(sound, c.old, c.new, 1)

@@ -41,6 +41,8 @@ func Build(d *study.Definition, v omop.Vocabulary) ([]study.Analysis, error) {
 			out = append(out, &characterisation{s, newStrata(&s), v})
 		case study.KindPrevalence:
 			out = append(out, &prevalence{s, newStrata(&s)})
+		case study.KindPathways:
+			out = append(out, &pathways{s})
 		default:
 			return nil, havre.E("analysis.build", havre.Internal, fmt.Sprintf("no analysis of kind %s has been built", s.Kind))
 		}
