@@ -131,6 +131,87 @@ func TestAttritionMalformed(t *testing.T) {
 	}
 }
 
+// TestJoinedSteps tries every attrition of three or four steps: one who knows
+// the rule by which steps are joined, and everything that is told, must still
+// think enough numbers possible for who are lost at a step, or between two,
+// where these are few.
+func TestJoinedSteps(t *testing.T) {
+	for _, c := range []struct{ steps, most, least int }{{3, 24, 11}, {4, 14, 5}} {
+		rules := record.DefaultRules()
+		rules.MinCount = c.least
+		type span struct{ low, high, few int64 }
+		seen := map[string][]span{}
+		lost := make([]int64, c.steps)
+		var each func(i int, visit func())
+		each = func(i int, visit func()) {
+			if i == len(lost) {
+				visit()
+				return
+			}
+			for lost[i] = 0; lost[i] <= int64(c.most); lost[i]++ {
+				each(i+1, visit)
+			}
+		}
+		each(0, func() {
+			ch := chain{lost: lost}
+			ch.choose(int64(c.least))
+			told, n, from := "", int64(0), 0
+			for i := range lost {
+				if n += lost[i]; ch.cut[i+1] {
+					if i > from && n > int64(c.most) {
+						return // not all that add up to it are tried
+					}
+					told += fmt.Sprintf("%d-%d:%d ", from, i+1, n)
+					n, from = 0, i+1
+				}
+			}
+			if told == "" || !strings.Contains(told, " ") {
+				t.Fatalf("%v is told as %q", lost, told)
+			}
+			all := int64(0)
+			for _, n := range lost {
+				all += n
+			}
+			if all < int64(c.least) {
+				return // hidden as a cell
+			}
+			spans := seen[told]
+			k := 0
+			for i := range lost {
+				sum := int64(0)
+				for j := i; j < len(lost); j++ {
+					sum += lost[j]
+					if k == len(spans) {
+						spans = append(spans, span{low: sum, high: sum})
+					}
+					s := &spans[k]
+					s.low, s.high = min(s.low, sum), max(s.high, sum)
+					if sum > 0 && sum < int64(c.least) {
+						s.few++
+					}
+					k++
+				}
+			}
+			seen[told] = spans
+		})
+		joined := 0
+		for told, spans := range seen {
+			for k, s := range spans {
+				if s.few == 0 {
+					continue
+				}
+				joined++
+				if s.high-s.low < int64(protection(rules)) {
+					t.Errorf("least %d: of %q, sum %d is known to be in %d..%d", c.least, told, k, s.low, s.high)
+				}
+			}
+		}
+		if joined < 100 {
+			t.Errorf("only %d", joined)
+		}
+	}
+}
+
 // variants draws persons, and definitions over the same events that are
 // variants of one another: the first rules are the same. Of each there is the
 // attrition and the cohort by traits, and of all who start a table too.

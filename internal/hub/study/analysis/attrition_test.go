@@ -115,6 +115,38 @@ func TestAttritionDecode(t *testing.T) {
 	}
 }
 
+// FuzzAttritionDecode: what is read is written again to the byte, and makes an
+// output that adds up.
+func FuzzAttritionDecode(f *testing.F) {
+	all, err := analysis.Build(rulesStudy(""), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	a := all[len(all)-1]
+	f.Add([]byte(`[{"key":["0"],"max":[],"sum":[12]},{"key":["4"],"max":[],"sum":[1]}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := a.Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := p.Encode()
+		if err != nil || string(again) != string(data) {
+			t.Fatalf("%q is written as %q, %v", data, again, err)
+		}
+		o, err := a.Finish(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := int64(0)
+		for _, c := range o.Cells[1:] {
+			sum += c.Count
+		}
+		if sum != o.Cells[0].Count {
+			t.Errorf("%d lost and left of %d", sum, o.Cells[0].Count)
+		}
+	})
+}
+
 func TestAttritionWithoutRules(t *testing.T) {
 	_, err := study.Parse([]byte("name: x\ncohorts:\n  drug-a: {circe: drug-a.json}\nanalyses:\n  - {name: y, kind: attrition, cohort: drug-a}\n"), openFile)
 	if err == nil || !strings.Contains(err.Error(), `line 5, column 5: analysis "y": cohort "drug-a" has no inclusion rules`) {
