@@ -77,11 +77,13 @@ func (p *problems) check(d *Definition, where places) {
 			p.at(at, "cohort %q has no definition", c.Name)
 			continue
 		}
-		d.Cohorts[i].Circe = compact(c.Circe)
-		def, err := cohort.Parse(c.Circe)
+		own := &d.Cohorts[i]
+		own.Circe = compact(c.Circe)
+		def, err := own.Definition()
 		if err != nil {
 			p.at(at, "cohort %q: %v", c.Name, err)
 		}
+		own.parsed, own.text = def, own.Circe
 		ruled[c.Name] = err != nil || len(def.Rules) > 0
 	}
 	outputs := map[string]bool{}

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,6 +25,18 @@ type Definition struct {
 type Cohort struct {
 	Name  string          `json:"name"`
 	Circe json.RawMessage `json:"circe"`
+
+	parsed *cohort.Definition // of Circe, as Check has read it
+	text   json.RawMessage    // what parsed was read from
+}
+
+// Definition parses Circe, unless Check has: a library of definitions takes
+// longer to read than a small bucket to answer.
+func (c *Cohort) Definition() (*cohort.Definition, error) {
+	if c.parsed != nil && bytes.Equal(c.text, c.Circe) {
+		return c.parsed, nil
+	}
+	return cohort.Parse(c.Circe)
 }
 
 // Spec is one entry of the list of analyses. Which fields count is decided
@@ -153,12 +166,12 @@ func mergeNeeds(needs []cohort.Need) []cohort.Need {
 	return out
 }
 
-// parseCohorts parses the cohorts in order.
+// parseCohorts gives the parsed cohorts in order.
 func (d *Definition) parseCohorts() ([]*cohort.Definition, error) {
 	out := make([]*cohort.Definition, len(d.Cohorts))
-	for i, c := range d.Cohorts {
+	for i := range d.Cohorts {
 		var err error
-		if out[i], err = cohort.Parse(c.Circe); err != nil {
+		if out[i], err = d.Cohorts[i].Definition(); err != nil {
 			return nil, err
 		}
 	}

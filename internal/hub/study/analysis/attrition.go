@@ -27,11 +27,11 @@ const lastStep = "a period in the cohort"
 
 func newAttrition(d *study.Definition, s study.Spec) (*attrition, error) {
 	a := &attrition{spec: s}
-	for _, c := range d.Cohorts {
-		if c.Name != s.Cohort {
+	for i := range d.Cohorts {
+		if d.Cohorts[i].Name != s.Cohort {
 			continue
 		}
-		def, err := cohort.Parse(c.Circe)
+		def, err := d.Cohorts[i].Definition()
 		if err != nil {
 			return nil, err
 		}
