@@ -114,7 +114,7 @@ func (m *Mover) freezeAndReturn(ctx context.Context, e *entry, t *transfer) (don
 	}
 	defer thaw()
 	for left := 1; left > 0; {
-		if left, err = t.catchUp(fctx, "carry the last changes"); err != nil {
+		if _, left, err = t.catchUp(fctx, "carry the last changes"); err != nil {
 			return false, late(err)
 		}
 	}

@@ -330,11 +330,11 @@ func (t *transfer) carry(ctx context.Context, name string) (object, error) {
 }
 
 // catchUp carries the changes on record that are not being written right now,
-// and says how many are left on record.
-func (t *transfer) catchUp(ctx context.Context, title string) (left int, err error) {
+// and says how many it carried and how many are left on record.
+func (t *transfer) catchUp(ctx context.Context, title string) (carried, left int, err error) {
 	pending, err := t.m.changes(ctx)
 	if err != nil || len(pending) == 0 {
-		return 0, err
+		return 0, 0, err
 	}
 	step := t.m.c.Progress.Step(title, int64(len(pending)), "changes")
 	defer step.Done()
@@ -369,11 +369,11 @@ func (t *transfer) catchUp(ctx context.Context, title string) (left int, err err
 		err = kerr
 	}
 	if err != nil {
-		return len(pending), err
+		return 0, len(pending), err
 	}
 	if err := t.m.carried(ctx, done); err != nil {
-		return len(pending), err
+		return 0, len(pending), err
 	}
 	rest, err := t.m.changes(ctx)
-	return len(rest), err
+	return len(done), len(rest), err
 }

@@ -23,6 +23,7 @@ type Live struct {
 
 	reading  atomic.Int64 // reads under way
 	lastRead atomic.Int64 // when the last one ended, Unix nanoseconds
+	drag     atomic.Int64 // nanoseconds that each write waits before it begins
 
 	mu       sync.Mutex // guards all below
 	note     func(ctx context.Context, name string) error
@@ -71,6 +72,10 @@ func (l *Live) freeze(ctx context.Context) (thaw func(), err error) {
 	return sync.OnceFunc(func() { l.gate.Release(allWriters) }), nil
 }
 
+// slow makes each write wait before it begins, for a move that writers outrun;
+// zero ends that.
+func (l *Live) slow(d time.Duration) { l.drag.Store(int64(d)) }
+
 // busy says whether the hub itself reads now, or did a moment ago.
 func (l *Live) busy() bool {
 	const moment = 50 * time.Millisecond
@@ -87,6 +92,13 @@ func (l *Live) writing(name string) bool {
 func (l *Live) write(ctx context.Context, op, name string, act func(blob.Store) error) error {
 	if err := blob.CheckName(op, name); err != nil {
 		return err
+	}
+	if d := time.Duration(l.drag.Load()); d > 0 {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	if err := l.gate.Acquire(ctx, 1); err != nil {
 		return err

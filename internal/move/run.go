@@ -134,15 +134,28 @@ func (m *Mover) begin(ctx context.Context, e *entry, t *transfer) error {
 	return m.follow(ctx, e)
 }
 
-// converge carries changes until few are left.
+// converge carries changes until few are left. Where the hub writes them faster
+// than that, its writes are slowed until it is done.
 func (m *Mover) converge(ctx context.Context, t *transfer) error {
+	defer m.c.Live.slow(0)
 	for range rounds {
-		left, err := t.catchUp(ctx, "catch up with the hub")
+		began := time.Now()
+		carried, left, err := t.catchUp(ctx, "catch up with the hub")
 		if err != nil || left <= calm {
 			return err
 		}
+		if left > carried/2 {
+			m.c.Live.slow(pause(carried, time.Since(began)))
+		}
 	}
 	return nil
+}
+
+// pause is how long each write waits so that eight writers together write half
+// as fast as changes were carried.
+func pause(carried int, took time.Duration) time.Duration {
+	const writers, least, most = 8, 10 * time.Millisecond, time.Second
+	return min(max(2*writers*took/time.Duration(max(carried, 1)), least), most)
 }
 
 // switchOver moves the hub to the new store.
@@ -155,6 +168,9 @@ func (m *Mover) switchOver(ctx context.Context, e *entry, t *transfer) error {
 		return err
 	}
 	for range switchTries {
+		if err := m.converge(ctx, t); err != nil {
+			return err
+		}
 		done, err := m.freezeAndSwitch(ctx, e, t)
 		t.account(e)
 		if done {
@@ -165,9 +181,6 @@ func (m *Mover) switchOver(ctx context.Context, e *entry, t *transfer) error {
 			err = serr
 		}
 		if err != nil {
-			return err
-		}
-		if err := m.converge(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -233,7 +246,7 @@ func (m *Mover) freezeAndSwitch(ctx context.Context, e *entry, t *transfer) (don
 	}
 	defer thaw()
 	for left := 1; left > 0; {
-		if left, err = t.catchUp(fctx, "carry the last changes"); err != nil {
+		if _, left, err = t.catchUp(fctx, "carry the last changes"); err != nil {
 			return false, late(err)
 		}
 	}
