@@ -86,6 +86,9 @@ func Parse(data []byte, op, what string) (root ast.Node, err error) {
 	if len(data) > mostBytes {
 		return nil, wrong("has %d bytes and may have %d", len(data), mostBytes)
 	}
+	if tooDeep(data) {
+		return nil, wrong("is nested too deeply")
+	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		line, _, _ := strings.Cut(err.Error(), "\n") // what follows quotes the file
@@ -101,6 +104,40 @@ func Parse(data []byte, op, what string) (root ast.Node, err error) {
 		return nil, wrong("is one YAML document, and the file has %d", len(docs))
 	}
 	return docs[0], nil
+}
+
+// mostDepth is how many brackets may be open at once, and mostIndent how far a
+// line may begin from its margin, dashes and blanks counted.
+const (
+	mostDepth  = 100
+	mostIndent = 400
+)
+
+// tooDeep says whether a document is nested deeper than any that people write.
+// The parser's memory grows with the square of the depth: a megabyte of brackets
+// would take all that a machine has.
+func tooDeep(data []byte) bool {
+	depth, indent, margin := 0, 0, true
+	for _, b := range data {
+		switch b {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		switch {
+		case b == '\n' || b == '\r':
+			indent, margin = 0, true
+		case margin && strings.IndexByte(" \t-?:", b) >= 0:
+			indent++
+		default:
+			margin = false
+		}
+		if depth > mostDepth || indent > mostIndent {
+			return true
+		}
+	}
+	return false
 }
 
 // Fields calls visit for each key of a mapping, in order. A key that is not

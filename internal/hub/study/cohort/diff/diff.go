@@ -4,6 +4,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,39 +133,44 @@ func (c *comparison) nodes(a, b []explain.Node, within []string) {
 	for i := range match {
 		match[i] = -1
 	}
-	pair := func(likeness func(x, y explain.Node) float64, least float64) {
-		for {
-			best, at, to := least, -1, -1
-			for i := range a {
-				for j := range b {
-					if match[i] >= 0 || taken[j] {
-						continue
-					}
-					if l := likeness(a[i], b[j]); l > best {
-						best, at, to = l, i, j
-					}
-				}
+	pair := func(i, j int) { match[i], taken[j] = j, true }
+	byKey := func(key func(explain.Node) string) {
+		places := map[string][]int{}
+		for j, y := range b {
+			if k := key(y); k != "" && !taken[j] {
+				places[k] = append(places[k], j)
 			}
-			if at < 0 {
-				return
+		}
+		for i, x := range a {
+			if k := key(x); k != "" && match[i] < 0 && len(places[k]) > 0 {
+				pair(i, places[k][0])
+				places[k] = places[k][1:]
 			}
-			match[at], taken[to] = to, true
 		}
 	}
-	yes := func(b bool) float64 {
-		if b {
-			return 1
-		}
-		return 0
+	byKey(canonical)
+	byKey(func(n explain.Node) string { return n.Name })
+	type couple struct {
+		i, j int
+		like float64
 	}
-	pair(func(x, y explain.Node) float64 { return yes(canonical(x) == canonical(y)) }, 0)
-	pair(func(x, y explain.Node) float64 { return yes(x.Name != "" && x.Name == y.Name) }, 0)
-	pair(func(x, y explain.Node) float64 {
-		if x.Name != "" && y.Name != "" && c.part == "concepts" || (x.Name == "") != (y.Name == "") {
-			return 0 // concept sets of other names and contents are others
+	var couples []couple
+	for i, x := range a {
+		for j, y := range b {
+			if match[i] >= 0 || taken[j] || x.Name != "" && c.part == "concepts" || (x.Name == "") != (y.Name == "") {
+				continue // concept sets of other names and contents are others
+			}
+			if l := likeness(x, y); l > 0.4 {
+				couples = append(couples, couple{i, j, l})
+			}
 		}
-		return likeness(x, y)
-	}, 0.4)
+	}
+	slices.SortStableFunc(couples, func(x, y couple) int { return cmp.Compare(y.like, x.like) })
+	for _, p := range couples {
+		if match[p.i] < 0 && !taken[p.j] {
+			pair(p.i, p.j)
+		}
+	}
 	last, moved := -1, false
 	for i, x := range a {
 		if match[i] < 0 {
