@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -70,12 +71,15 @@ func traitRows(o study.Output) []traitRow {
 	for _, c := range o.Cells {
 		trait, category := c.Key[0], c.Key[1]
 		table, concept, _ := strings.Cut(trait, " ")
+		if _, name, named := strings.Cut(concept, " "); named {
+			concept = name // the table has the id
+		}
 		r := traitRow{section: spaced(table), label: spaced(category), concept: concept != ""}
 		switch {
 		case r.concept && category == study.Present:
 			r.label = concept
 		case r.concept:
-			r.label = concept + ": " + category
+			r.label = concept + ": " + unitName.ReplaceAllString(category, "value in $1")
 		case trait == study.TraitAge:
 			r.section, r.label = spaced(study.TraitAgeBand), "mean (sd)"
 		}
@@ -107,6 +111,9 @@ func traitRows(o study.Output) []traitRow {
 	}
 	return out
 }
+
+// unitName finds the name of the unit of a value, after its id.
+var unitName = regexp.MustCompile(`^value in [0-9]+ (.+)$`)
 
 func spaced(name string) string { return strings.ReplaceAll(name, "_", " ") }
 

@@ -37,7 +37,7 @@ func (d Differences) SVG() ([]byte, error) {
 	}
 	const rowHeight, sectionHeight, column = 19.0, 26.0, 104.0
 	right := width - margin
-	left := math.Min(labelWidth(labels), 320)
+	left := labelWidth(labels) + 12
 	s := linear([]float64{-most, most}, left, right-2*column-16)
 	centre := [2]float64{right - 1.5*column, right - 0.5*column}
 
@@ -67,7 +67,7 @@ func (d Differences) SVG() ([]byte, error) {
 			y, last = y+sectionHeight, r.Section
 		}
 		middle := y + rowHeight/2
-		c.text(left-8, middle+4, "end", cut(r.Label, left-margin-8))
+		c.text(left-8, middle+4, "end", cut(r.Label, left-margin-20))
 		if !r.Point.Absent && !r.Point.Hidden {
 			c.marker(0, s.at(tame(r.Point.Value)), middle)
 		}

@@ -217,8 +217,12 @@ func (a *pathways) notes() []string {
 	if a.spec.Filter == study.FilterChanges {
 		counts = "An event or combination counts wherever it differs from the one before"
 	}
+	short := ""
+	if a.spec.MinEra > 0 {
+		short = fmt.Sprintf(" Shorter than %d days they do not count.", a.spec.MinEra)
+	}
 	return []string{
 		fmt.Sprintf("Events (%s) that start in the first period in %s. %s, up to %d steps.", strings.Join(a.sorted(), ", "), a.spec.Target, counts, a.spec.Depth),
-		fmt.Sprintf("Eras of one event at most %d days apart are one; shorter than %d days they do not count; an overlap of %d days or more is a combination (+).", a.spec.Collapse, a.spec.MinEra, a.spec.CombinationWindow),
+		fmt.Sprintf("Eras of one event at most %d days apart are one; an overlap of %d days or more is a combination (+).%s", a.spec.Collapse, a.spec.CombinationWindow, short),
 	}
 }

@@ -183,3 +183,50 @@ func TestPrevalenceAsPersons(t *testing.T) {
 		t.Errorf("in another order:\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestIncidenceByAll: an incidence by sex, age and year of entry together counts
+// each person in one stratum.
+func TestIncidenceByAll(t *testing.T) {
+	text := bleeding + `
+  - {name: cut, kind: incidence, target: drug-a, outcome: bleeding, time_at_risk: {start: 1, end: 730}, by: [sex, age_band, year], age_bands: [0, 40]}
+`
+	tables := drugWorld(200)
+	o := outputNamed(t, run(t, job(t, parse(t, text), tables, 4)), "cut")
+	persons, days, events := map[string]int64{}, map[string]int64{}, map[string]float64{}
+	for _, p := range patients(tables) {
+		if !p.target {
+			continue
+		}
+		key := map[int64]string{8507: "male", 8532: "female", 0: "unknown"}[p.gender]
+		switch {
+		case p.age < 0:
+			key += ",unknown"
+		case p.age < 40:
+			key += ",0-39"
+		default:
+			key += ",40+"
+		}
+		key += fmt.Sprintf(",%d", p.entered)
+		persons[key]++
+		days[key] += int64(p.days)
+		if p.event {
+			events[key]++
+		}
+	}
+	cells := 0
+	for _, c := range o.Cells {
+		key := strings.Join(c.Key, ",")
+		if slices.Contains(c.Key, study.TotalKey) {
+			continue
+		}
+		if c.Count != persons[key] || c.Values["events"] != events[key] || math.Abs(c.Values["person_years"]-float64(days[key])/365.25) > 1e-9 {
+			t.Errorf("%s: %+v, want %d persons, %g events, %d days", key, c, persons[key], events[key], days[key])
+		}
+		if c.Count > 0 {
+			cells++
+		}
+	}
+	if cells != len(persons) || cells < 15 {
+		t.Errorf("%d cells, want %d", cells, len(persons))
+	}
+}
