@@ -54,7 +54,7 @@ func compileAll(t testing.TB, s *warehouse.Snapshot, d ...*Definition) *Plan {
 // times longer the latter takes.
 func BenchmarkLibrary(b *testing.B) {
 	ids, definitions := library(b)
-	w := newDenseWorld(b, definitions, *densePersons)
+	w := newDenseWorld(b, definitions, *densePersons, 0)
 	for b.Loop() {
 		runtime.GC()
 		begin, busy := time.Now(), cpu(b)
@@ -103,7 +103,7 @@ func (w *denseWorld) reference(b testing.TB, ids []int) time.Duration {
 // library; ratio is over the reference SQL of the same definitions.
 func BenchmarkSingle(b *testing.B) {
 	ids, definitions := library(b)
-	w := newDenseWorld(b, definitions, *densePersons)
+	w := newDenseWorld(b, definitions, *densePersons, 0)
 	texts := referenceSQL(b)
 	w.prepareReference(b)
 	open := w.open(b)
@@ -141,7 +141,7 @@ func BenchmarkPersons(b *testing.B) {
 	for _, share := range []int{10, 2, 1} {
 		persons := *densePersons / share
 		b.Run(fmt.Sprintf("persons=%d", persons), func(b *testing.B) {
-			w := newDenseWorld(b, definitions, persons)
+			w := newDenseWorld(b, definitions, persons, 0)
 			s := w.open(b)
 			p := compileAll(b, s, definitions...)
 			_ = w.db.Close()
@@ -157,7 +157,7 @@ func BenchmarkPersons(b *testing.B) {
 // sealed snapshot.
 func BenchmarkCompile(b *testing.B) {
 	_, definitions := library(b)
-	w := newDenseWorld(b, definitions, 50)
+	w := newDenseWorld(b, definitions, 50, 0)
 	for b.Loop() {
 		compileAll(b, w.open(b), definitions...)
 	}
@@ -167,7 +167,7 @@ func BenchmarkCompile(b *testing.B) {
 // evaluator alone, on one processor.
 func BenchmarkEvaluate(b *testing.B) {
 	_, definitions := library(b)
-	w := newDenseWorld(b, definitions, *densePersons)
+	w := newDenseWorld(b, definitions, *densePersons, 0)
 	s := w.open(b)
 	p := compileAll(b, s, definitions...)
 	held := &heldRows{s: s}
@@ -190,7 +190,7 @@ func BenchmarkEvaluate(b *testing.B) {
 // the rows that its reference SQL gives in DuckDB.
 func TestDenseEqualsReference(t *testing.T) {
 	ids, definitions := library(t)
-	w := newDenseWorld(t, definitions, 200)
+	w := newDenseWorld(t, definitions, 200, 0)
 	s := w.open(t)
 	p := compileAll(t, s, definitions...)
 	got := make([][]row, len(definitions))

@@ -80,12 +80,14 @@ func denseOptions(definitions []*Definition, persons int) dense.Options {
 type denseWorld struct {
 	db     *duck.Session
 	config warehouse.Config
+	house  *warehouse.Warehouse
 	events int64 // rows about persons
 }
 
-// newDenseWorld makes it. Without the reference, DuckDB holds nothing once the
-// snapshot is there.
-func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseWorld {
+// newDenseWorld makes it, the last late persons in DuckDB only until deliver
+// brings them. Without the reference, DuckDB holds nothing once the snapshot is
+// there.
+func newDenseWorld(t testing.TB, definitions []*Definition, persons, late int) *denseWorld {
 	t.Helper()
 	ctx := context.Background()
 	check := func(err error) {
@@ -109,11 +111,10 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 	for buckets*2*1000 <= persons {
 		buckets *= 2 // as a hub of 64 buckets has for 100,000 persons
 	}
-	store := warehousetest.Create(t, w.config, buckets)
-	batch, err := store.Begin(ctx, warehousetest.Actor)
+	w.house = warehousetest.Create(t, w.config, buckets)
+	batch, err := w.house.Begin(ctx, warehousetest.Actor)
 	check(err)
 	g := dense.New(denseOptions(definitions, persons))
-	account := ingest.Account{Delivery: "dense"}
 	exec("CREATE TABLE bucket(person BIGINT, bucket INTEGER)")
 	for from := 0; from < persons; from += 1000 {
 		var values []string
@@ -123,7 +124,6 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 		exec("INSERT INTO bucket VALUES %s", strings.Join(values, ","))
 	}
 	for _, table := range append(dense.PersonTables(), dense.SharedTables()...) {
-		spec, _ := omop.Lookup(table)
 		made := false
 		check(g.Each(ctx, table, func(b arrow.RecordBatch) error {
 			f, err := w.db.Load(parquetOf(t, b))
@@ -138,11 +138,35 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 			_, err = w.db.Exec(ctx, fmt.Sprintf("%s SELECT * FROM read_parquet(%s)", verb, duck.Quote(f.Path())))
 			return err
 		}))
+	}
+	w.deliver(t, "dense", 1, persons-late)
+	return w
+}
+
+// deliver commits the rows of the persons from first to last; the tables that
+// are not about persons come with the first of them.
+func (w *denseWorld) deliver(t testing.TB, id havre.DeliveryID, first, last int) {
+	t.Helper()
+	ctx := context.Background()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch, err := w.house.Begin(ctx, warehousetest.Actor)
+	check(err)
+	account := ingest.Account{Delivery: id}
+	for _, table := range append(dense.PersonTables(), dense.SharedTables()...) {
+		spec, _ := omop.Lookup(table)
+		if !spec.PersonLevel && first > 1 {
+			continue
+		}
 		total := int64(0)
-		for _, n := range bucketsOf(spec, buckets) {
+		for _, n := range bucketsOf(spec, batch.Buckets()) {
 			where, order := "", ""
 			if spec.PersonLevel {
-				where = fmt.Sprintf("JOIN bucket b ON b.person = t.person_id AND b.bucket = %d", n)
+				where = fmt.Sprintf("JOIN bucket b ON b.person = t.person_id AND b.bucket = %d AND b.person BETWEEN %d AND %d", n, first, last)
 				order = "person_id, " + spec.Start
 			}
 			if spec.Concept != "" {
@@ -165,7 +189,7 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 			if rows == 0 {
 				continue
 			}
-			check(batch.Add(ctx, ingest.Segment{Table: table, Bucket: n, Delivery: "dense", HolderID: 1, Rows: rows, Parquet: data}))
+			check(batch.Add(ctx, ingest.Segment{Table: table, Bucket: n, Delivery: id, HolderID: 1, Rows: rows, Parquet: data}))
 			total += rows
 		}
 		if spec.PersonLevel {
@@ -176,7 +200,6 @@ func newDenseWorld(t testing.TB, definitions []*Definition, persons int) *denseW
 	check(batch.Account(account))
 	_, err = batch.Commit(ctx)
 	check(err)
-	return w
 }
 
 func bucketsOf(spec omop.Table, buckets int) (out []int) {
