@@ -33,7 +33,7 @@ func newCutter(v *View, p *record.Permit, t omop.Table, w warehouse.Want, bucket
 		return nil, err
 	}
 	c := &cutter{view: v, table: t, bucket: bucket, asked: w.Columns, days: d, names: v.names.bucket(bucket), clipped: t.Name == "observation_period"}
-	c.want = warehouse.Want{Table: w.Table, Columns: slices.Clone(w.Columns), Concepts: w.Concepts}
+	c.want = warehouse.Want{Table: w.Table, Columns: slices.Clone(w.Columns), Concepts: w.Concepts, Persons: c.names.persons(w.Persons)}
 	c.need(t.Person)
 	if d.bounded && t.Start != "" {
 		c.need(t.Start)

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/havre-hub/havre/internal/havre"
@@ -84,6 +85,27 @@ func (b *bucketNames) replace(persons []int64) error {
 		persons[i], last, lastName = name, person, name
 	}
 	return nil
+}
+
+// persons gives the persons behind pseudonyms, ascending; nil if one of them
+// was not made here.
+func (b *bucketNames) persons(pseudonyms []int64) []int64 {
+	if pseudonyms == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]int64, 0, len(pseudonyms))
+	for person, name := range b.names {
+		if _, wanted := slices.BinarySearch(pseudonyms, name); wanted {
+			out = append(out, person)
+		}
+	}
+	if len(out) < len(pseudonyms) {
+		return nil
+	}
+	slices.Sort(out)
+	return out
 }
 
 // rowRanks gives the ranks of a table's rows, counted by count the first time.

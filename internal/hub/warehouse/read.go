@@ -26,6 +26,9 @@ type Want struct {
 	Table    string   // CDM table
 	Columns  []string // CDM columns in the order wanted; "holder_id" may be asked for too
 	Concepts []int64  // ascending; nil = all rows; else only rows whose main concept column (omop.Table.Concept) is among them
+	// Persons, ascending; nil = everybody. Rows of others may be left out; of
+	// person and observation_period they are not.
+	Persons []int64
 }
 
 // batchRows is how many rows a batch has at most, unless a filter cut it.
@@ -85,8 +88,11 @@ func (s *Snapshot) check(bucket int, w Want) (omop.Table, error) {
 	if w.Concepts != nil && t.Concept == "" {
 		return bad("the table " + t.Name + " has no main concept to choose rows by")
 	}
-	if !slices.IsSorted(w.Concepts) {
-		return bad("the wanted concepts are not in ascending order")
+	if !slices.IsSorted(w.Concepts) || !slices.IsSorted(w.Persons) {
+		return bad("the wanted concepts or persons are not in ascending order")
+	}
+	if w.Persons != nil && !t.PersonLevel {
+		return bad("the table " + t.Name + " is not about persons")
 	}
 	return t, nil
 }
@@ -136,8 +142,8 @@ func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w W
 	return batches, err
 }
 
-// readSource reads the row groups that may hold a wanted concept and cuts
-// them to the rows that do.
+// readSource reads the row groups that may hold a wanted concept or person and
+// cuts them to the rows that do.
 func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
 	if err := src.open(ctx, s.w.opener(e)); err != nil {
 		return nil, err
@@ -146,22 +152,44 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 	if w.Concepts != nil && !slices.Contains(columns, t.Concept) {
 		columns = append(slices.Clone(columns), t.Concept)
 	}
+	if w.Persons != nil && !slices.Contains(columns, t.Person) {
+		columns = append(slices.Clone(columns), t.Person)
+	}
+	var groups []int
+	for g := range src.meta.NumRowGroups() {
+		if w.Concepts == nil || mayHold(src.meta.RowGroup(g), src.meta.Schema.ColumnIndexByName(t.Concept), w.Concepts) {
+			groups = append(groups, g)
+		}
+	}
+	if w.Persons != nil {
+		var err error
+		if groups, err = src.groupsOf(ctx, groups, t.Person, w.Persons); err != nil {
+			return nil, err
+		}
+	}
+	table, err := src.rows(ctx, groups, columns)
+	if err != nil || table == nil {
+		return nil, err
+	}
+	defer table.Release()
+	return cut(table, schemaOf(t, columns), t, w)
+}
+
+// rows reads columns of some row groups; nil if there are none.
+func (src *source) rows(ctx context.Context, groups []int, columns []string) (arrow.Table, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
 	indices := make([]int, len(columns))
 	for i, c := range columns {
 		if indices[i] = src.meta.Schema.ColumnIndexByName(c); indices[i] < 0 {
 			return nil, src.damaged("it has no column "+c, nil)
 		}
 	}
-	var groups []int
 	var ranges [][2]int64
-	for g := range src.meta.NumRowGroups() {
-		rg := src.meta.RowGroup(g)
-		if w.Concepts != nil && !mayHold(rg, src.meta.Schema.ColumnIndexByName(t.Concept), w.Concepts) {
-			continue
-		}
-		groups = append(groups, g)
+	for _, g := range groups {
 		for _, i := range indices {
-			c, err := rg.ColumnChunk(i)
+			c, err := src.meta.RowGroup(g).ColumnChunk(i)
 			if err != nil {
 				return nil, src.damaged("a column chunk is unreadable", err)
 			}
@@ -172,9 +200,6 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 			ranges = append(ranges, [2]int64{off, c.TotalCompressedSize()})
 		}
 	}
-	if len(groups) == 0 {
-		return nil, nil
-	}
 	pf, err := src.parquet(ctx, ranges)
 	if err != nil {
 		return nil, err
@@ -183,17 +208,39 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 	if err != nil {
 		return nil, src.damaged("it is not Parquet", err)
 	}
-	sorted := slices.Clone(indices)
-	slices.Sort(sorted)
-	table, err := fr.ReadRowGroups(ctx, sorted, groups)
+	slices.Sort(indices)
+	table, err := fr.ReadRowGroups(ctx, indices, groups)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, src.damaged("its rows cannot be read", err)
 	}
-	defer table.Release()
-	return cut(table, schemaOf(t, columns), t.Concept, w)
+	return table, nil
+}
+
+// groupsOf gives, of some row groups, those that have rows of some persons. Of
+// the rest no other column is fetched.
+func (src *source) groupsOf(ctx context.Context, groups []int, column string, persons []int64) (out []int, err error) {
+	for _, g := range groups {
+		table, err := src.rows(ctx, []int{g}, []string{column})
+		if err != nil {
+			return nil, err
+		}
+		for _, chunk := range table.Column(0).Data().Chunks() {
+			ids, ok := chunk.(*array.Int64)
+			if !ok {
+				table.Release()
+				return nil, src.damaged("its column "+column+" is not of whole numbers", nil)
+			}
+			if len(matching(ids, persons)) > 0 {
+				out = append(out, g)
+				break
+			}
+		}
+		table.Release()
+	}
+	return out, nil
 }
 
 // mayHold says, by its statistics, whether a row group can hold one of the
@@ -219,8 +266,8 @@ func mayHold(rg *metadata.RowGroupMetaData, column int, concepts []int64) bool {
 }
 
 // cut turns a table as read from Parquet into batches of the schema, without
-// the rows of other concepts.
-func cut(table arrow.Table, schema *arrow.Schema, concept string, w Want) ([]arrow.RecordBatch, error) {
+// the rows of other concepts and persons.
+func cut(table arrow.Table, schema *arrow.Schema, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
 	tr := array.NewTableReader(table, batchRows)
 	defer tr.Release()
 	var out []arrow.RecordBatch
@@ -235,20 +282,24 @@ func cut(table arrow.Table, schema *arrow.Schema, concept string, w Want) ([]arr
 			}
 			cols[i] = raw.Column(at[0])
 		}
-		batch := array.NewRecordBatch(schema, cols, raw.NumRows())
-		if w.Concepts == nil {
-			out = append(out, batch)
-			continue
+		var batch arrow.RecordBatch = array.NewRecordBatch(schema, cols, raw.NumRows())
+		for _, by := range []struct {
+			column string
+			wanted []int64
+		}{{t.Concept, w.Concepts}, {t.Person, w.Persons}} {
+			if batch == nil || by.wanted == nil {
+				continue
+			}
+			kept, err := pick(batch, matching(column(batch, by.column).(*array.Int64), by.wanted))
+			batch.Release()
+			if err != nil {
+				releaseAll(out)
+				return nil, err
+			}
+			batch = kept
 		}
-		at := schema.FieldIndices(concept)[0]
-		kept, err := pick(batch, matching(batch.Column(at).(*array.Int64), w.Concepts))
-		batch.Release()
-		if err != nil {
-			releaseAll(out)
-			return nil, err
-		}
-		if kept != nil {
-			out = append(out, only(kept, len(w.Columns)))
+		if batch != nil {
+			out = append(out, only(batch, len(w.Columns)))
 		}
 	}
 	if err := tr.Err(); err != nil {
@@ -261,14 +312,14 @@ func cut(table arrow.Table, schema *arrow.Schema, concept string, w Want) ([]arr
 // run is the rows [lo, hi) of a batch.
 type run struct{ lo, hi int64 }
 
-// matching gives the runs of rows whose concept is wanted. Rows are sorted by
-// concept, so runs are as few as the wanted concepts.
-func matching(column *array.Int64, concepts []int64) (runs []run) {
+// matching gives the runs of rows whose concept, or person, is wanted. Rows are
+// sorted by concept, then person, so runs are as few as the wanted concepts.
+func matching(column *array.Int64, wanted []int64) (runs []run) {
 	values := column.Int64Values()
 	last, match := int64(0), false
 	for i, v := range values {
 		if i == 0 || v != last {
-			_, match = slices.BinarySearch(concepts, v)
+			_, match = slices.BinarySearch(wanted, v)
 			last = v
 		}
 		if !match || column.IsNull(i) {

@@ -134,7 +134,7 @@ func (d *domainPlan) load(ctx context.Context, r Reader, bucket int, people *Peo
 	e.ranked = ranked(r)
 	if d.concepts == nil || len(d.concepts) > 0 {
 		columns := d.columns()
-		want := warehouse.Want{Table: d.Table, Columns: columns, Concepts: d.concepts}
+		want := warehouse.Want{Table: d.Table, Columns: columns, Concepts: d.concepts, Persons: people.few}
 		if err := read(ctx, r, bucket, want, func(b arrow.RecordBatch) error { return d.take(e, b, columns, people, kept) }); err != nil {
 			return err
 		}

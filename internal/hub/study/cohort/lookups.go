@@ -89,7 +89,7 @@ type visit struct {
 // loadVisits reads the kinds of all visits of a bucket, by person and id.
 func loadVisits(ctx context.Context, r Reader, bucket int, people *People) ([]visit, error) {
 	var out []visit
-	err := read(ctx, r, bucket, warehouse.Want{Table: "visit_occurrence", Columns: visitColumns}, func(b arrow.RecordBatch) error {
+	err := read(ctx, r, bucket, warehouse.Want{Table: "visit_occurrence", Columns: visitColumns, Persons: people.few}, func(b arrow.RecordBatch) error {
 		person, err1 := columnOf[*array.Int64](b, 0)
 		id, err2 := columnOf[*array.Int64](b, 1)
 		kind, err3 := columnOf[*array.Int64](b, 2)

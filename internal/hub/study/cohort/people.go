@@ -24,6 +24,8 @@ type People struct {
 	race, ethnicity []int64
 	known           []bool // there is a row in PERSON
 
+	few []int64 // ID, where these are not all persons of the bucket; else nil
+
 	periods     []Period // of all persons, by person and start
 	periodStart []int32  // where each person's begin; one more at the end
 	index       *lookup  // 1 + place in ID
