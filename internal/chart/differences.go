@@ -67,7 +67,7 @@ func (d Differences) SVG() ([]byte, error) {
 			y, last = y+sectionHeight, r.Section
 		}
 		middle := y + rowHeight/2
-		c.text(left-8, middle+4, "end", cut(r.Label, left-margin-20))
+		c.text(left-8, middle+4, "end", cut(r.Label, left-margin-16))
 		if !r.Point.Absent && !r.Point.Hidden {
 			c.marker(0, s.at(tame(r.Point.Value)), middle)
 		}
