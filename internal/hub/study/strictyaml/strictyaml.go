@@ -106,19 +106,21 @@ func Parse(data []byte, op, what string) (root ast.Node, err error) {
 	return docs[0], nil
 }
 
-// mostDepth is how many brackets may be open at once, and mostIndent how far a
-// line may begin from its margin, dashes and blanks counted.
+// mostDepth is how many brackets may be open at once, mostIndent how far a line
+// may begin from its margin, dashes and blanks counted, and mostDashes how many
+// dashes that stand alone a line may have.
 const (
 	mostDepth  = 100
 	mostIndent = 400
+	mostDashes = 1000
 )
 
 // tooDeep says whether a document is nested deeper than any that people write.
 // The parser's memory grows with the square of the depth: a megabyte of brackets
-// would take all that a machine has.
+// would take all that a machine has. So does its time with dashes on one line.
 func tooDeep(data []byte) bool {
-	depth, indent, margin := 0, 0, true
-	for _, b := range data {
+	depth, indent, dashes, margin := 0, 0, 0, true
+	for i, b := range data {
 		switch b {
 		case '[', '{':
 			depth++
@@ -127,13 +129,16 @@ func tooDeep(data []byte) bool {
 		}
 		switch {
 		case b == '\n' || b == '\r':
-			indent, margin = 0, true
+			indent, dashes, margin = 0, 0, true
 		case margin && strings.IndexByte(" \t-?:", b) >= 0:
 			indent++
 		default:
 			margin = false
 		}
-		if depth > mostDepth || indent > mostIndent {
+		if b == '-' && i > 0 && data[i-1] == ' ' {
+			dashes++
+		}
+		if depth > mostDepth || indent > mostIndent || dashes > mostDashes {
 			return true
 		}
 	}

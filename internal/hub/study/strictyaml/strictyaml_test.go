@@ -15,7 +15,7 @@ func TestTooDeep(t *testing.T) {
 		staircase.WriteString(strings.Repeat(" ", i) + "- a:\n")
 	}
 	for name, text := range map[string]string{"lists": "a: " + strings.Repeat("[", 1<<20), "mappings": "a: " + strings.Repeat("{a: ", 1<<18),
-		"dashes": strings.Repeat("- ", 1<<18), "staircase": staircase.String(), "colons": strings.Repeat("? ", 1<<18)} {
+		"dashes": strings.Repeat("- ", 1<<18), "dashes after a key": "a: " + strings.Repeat("- ", 1<<18), "staircase": staircase.String(), "colons": strings.Repeat("? ", 1<<18)} {
 		if _, err := Parse([]byte(text), "test", "document"); havre.KindOf(err) != havre.Invalid || !strings.Contains(err.Error(), "nested too deeply") {
 			t.Errorf("%s: %v", name, err)
 		}
