@@ -10,11 +10,15 @@ import (
 // the same criteria are of one class. Class 0 is wanted by nobody.
 type classes struct {
 	byConcept *lookup
-	criteria  [][]int32 // by class
+	criteria  []wanting // by class
 }
 
-func newClasses(wanted map[int64][]int32) classes {
-	c := classes{byConcept: newLookup(len(wanted)), criteria: [][]int32{nil}}
+// wanting are the criteria that want the concepts of a class: those that ask for
+// nothing more, and those that do.
+type wanting struct{ plain, asked []int32 }
+
+func newClasses(wanted map[int64][]int32, plain func(int32) bool) classes {
+	c := classes{byConcept: newLookup(len(wanted)), criteria: make([]wanting, 1)}
 	seen := map[string]int32{}
 	var key []byte
 	for _, id := range slices.Sorted(maps.Keys(wanted)) { // so that every worker numbers the classes alike
@@ -29,7 +33,15 @@ func newClasses(wanted map[int64][]int32) classes {
 		if !ok {
 			class = int32(len(c.criteria))
 			seen[string(key)] = class
-			c.criteria = append(c.criteria, list)
+			var w wanting
+			for _, i := range list {
+				if plain(i) {
+					w.plain = append(w.plain, i)
+				} else {
+					w.asked = append(w.asked, i)
+				}
+			}
+			c.criteria = append(c.criteria, w)
 		}
 		c.byConcept.put(id, class)
 	}

@@ -108,6 +108,7 @@ func (b *planner) add(d *Definition, sets [][]int64) {
 			b.plan.domains[b.plan.criteria[i].domain].needEnd = true
 		}
 	}
+	pd.unordered = d.Primary.Limit == circe.LimitAll && pd.qualify == circe.LimitAll && d.ExpressionLimit == circe.LimitAll
 	pd.key = digest(key...)
 	b.plan.definitions = append(b.plan.definitions, pd)
 	b.plan.keys = append(b.plan.keys, pd.key)
@@ -340,7 +341,8 @@ func (b *planner) finish() {
 				source[id] = append(source[id], i)
 			}
 		}
-		d.byStandard, d.bySource = newClasses(standard), newClasses(source)
+		plain := func(i int32) bool { return b.plan.criteria[i].plain }
+		d.byStandard, d.bySource = newClasses(standard, plain), newClasses(source, plain)
 		if len(d.every) == 0 && len(source) == 0 {
 			d.concepts = make([]int64, 0, len(standard))
 			for id := range standard {

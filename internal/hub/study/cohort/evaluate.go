@@ -3,6 +3,7 @@ package cohort
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"github.com/havre-hub/havre/internal/havre"
@@ -96,9 +97,8 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 		return nil, err
 	}
 	w.ranked = ranked(r)
-	w.visits = nil
 	if p.visits {
-		if w.visits, err = loadVisits(ctx, r, bucket, w.people); err != nil {
+		if err = w.visits.load(ctx, r, bucket, w.people); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +120,7 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 		hi := min(lo+atOnce, len(w.people.ID))
 		w.collect(lo, hi)
 		for n := range p.definitions {
-			w.definition(n, lo, hi)
+			w.definition(n, lo)
 		}
 	}
 	if how != countNothing {
@@ -135,7 +135,7 @@ type work struct {
 	plan    *Plan
 	people  *People
 	outside outside
-	visits  []visit
+	visits  visits
 	events  []events // by domain
 	hits    []hits   // by criterion
 	seen    []int32  // by criterion that wants the first event: 1 + the last person who had one
@@ -157,18 +157,16 @@ func newWork(p *Plan) *work {
 }
 
 // definition follows the steps of circe-be's generateCohort.sql for the persons
-// [lo, hi) who have a primary event.
-func (w *work) definition(n, lo, hi int) {
+// at hand, of whom lo is the first, who have a primary event.
+func (w *work) definition(n, lo int) {
 	d := &w.plan.definitions[n]
-	for i := range hi - lo {
-		any := false
-		for _, c := range d.primary {
-			any = any || w.hits[c].spans[i].to != 0
-		}
-		if any {
-			w.person(n, d, lo+i, i)
+	var who persons
+	for _, c := range d.primary {
+		for k, some := range w.hits[c].who {
+			who[k] |= some
 		}
 	}
+	who.each(func(i int) { w.person(n, d, lo+i, i) })
 }
 
 // person does so for one; local is the person's place among those at hand.
@@ -210,10 +208,14 @@ func (w *work) person(n int, d *plannedDefinition, person, local int) {
 func (w *work) primary(d *plannedDefinition, person, local int) {
 	w.entries = w.entries[:0]
 	periods := w.people.Periods(person)
+	latest := date(math.MaxInt32) // what starts later is not the first
 	for place, c := range d.primary {
 		pc := &w.plan.criteria[c]
 		e := &w.events[pc.domain]
 		for _, h := range w.hits[c].of(local) {
+			if h.start > latest && pc.period == nil {
+				break // events come by start
+			}
 			for _, op := range periods {
 				if h.start < op.Start || h.start > op.End ||
 					addDays(op.Start, d.Primary.PriorDays) > h.start || addDays(h.start, d.Primary.PostDays) > op.End {
@@ -226,11 +228,14 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 				if pc.period != nil && pc.period.Start != noDate {
 					x.sort = w.ownStart(pc, e, h.row)
 				}
+				if d.Primary.Limit == circe.LimitFirst {
+					latest = min(latest, x.sort)
+				}
 				w.entries = append(w.entries, x)
 			}
 		}
 	}
-	if len(w.entries) < 2 {
+	if len(w.entries) < 2 || d.unordered {
 		return
 	}
 	last := d.Primary.Limit == circe.LimitLast

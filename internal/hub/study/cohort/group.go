@@ -242,14 +242,11 @@ func (w *work) value(c *correlatedPlan, h *hit) {
 // keepWhere keeps the events of a criterion for which its condition holds. All
 // deaths of a person are one event to the reference, which knows them by the
 // person's id.
-func (w *work) keepWhere(c *plannedCriterion, h *hits, lo, hi int) {
+func (w *work) keepWhere(c *plannedCriterion, h *hits, lo int) {
 	e := &w.events[c.domain]
 	together := w.plan.domains[c.domain].ID == ""
 	kept := int32(0)
-	for i := range hi - lo {
-		if h.spans[i].to == 0 {
-			continue
-		}
+	h.who.each(func(i int) {
 		mine := h.of(i)
 		from := kept
 		w.rows = w.rows[:0]
@@ -275,10 +272,10 @@ func (w *work) keepWhere(c *plannedCriterion, h *hits, lo, hi int) {
 			}
 			w.rows = w.rows[:0]
 		}
-		h.spans[i] = hitSpan{}
-		if kept > from {
-			h.spans[i] = hitSpan{from, kept}
+		h.spans[i] = hitSpan{from, kept}
+		if kept == from {
+			h.who[i/64] &^= 1 << (i % 64)
 		}
-	}
+	})
 	h.list = h.list[:kept]
 }

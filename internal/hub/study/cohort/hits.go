@@ -1,6 +1,7 @@
 package cohort
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
@@ -15,52 +16,61 @@ type hit struct {
 // hits are the events that one criterion keeps of the persons at hand, by
 // person, then start.
 type hits struct {
-	list   []hit
-	spans  [atOnce]hitSpan // of each person
-	filled bool
+	list  []hit
+	who   persons         // who has some
+	spans [atOnce]hitSpan // of those
 }
 
-// hitSpan is a range of a list of hits; empty as long as to is 0.
+// hitSpan is a range of a list of hits.
 type hitSpan struct{ from, to int32 }
 
+// persons is a set of the persons at hand.
+type persons [atOnce / 64]uint64
+
+func (p *persons) has(i int) bool { return p[i/64]&(1<<(i%64)) != 0 }
+
+// each calls f for every one, in order.
+func (p *persons) each(f func(i int)) {
+	for k, left := range p {
+		for ; left != 0; left &= left - 1 {
+			f(k*64 + bits.TrailingZeros64(left))
+		}
+	}
+}
+
 // of gives those of the i-th person at hand.
-func (h *hits) of(i int) []hit { return h.list[h.spans[i].from:h.spans[i].to] }
+func (h *hits) of(i int) []hit {
+	if !h.who.has(i) {
+		return nil
+	}
+	return h.list[h.spans[i].from:h.spans[i].to]
+}
 
 // add keeps an event of the i-th person; persons come in order.
 func (h *hits) add(i int, start, end date, row int32) {
 	s := &h.spans[i]
-	if s.to == 0 {
-		s.from, h.filled = int32(len(h.list)), true
+	if !h.who.has(i) {
+		h.who[i/64] |= 1 << (i % 64)
+		s.from = int32(len(h.list))
 	}
 	h.list = append(h.list, hit{start, end, row})
 	s.to = int32(len(h.list))
 }
 
-// empty drops all events.
-func (h *hits) empty() {
-	if h.filled {
-		h.list, h.filled = h.list[:0], false
-		clear(h.spans[:])
-	}
-}
-
 // collect hands the events of the persons [lo, hi) to the criteria.
 func (w *work) collect(lo, hi int) {
 	for i := range w.hits {
-		w.hits[i].empty()
+		h := &w.hits[i]
+		h.list, h.who = h.list[:0], persons{}
 	}
 	for i := range w.plan.domains {
 		d, e := &w.plan.domains[i], &w.events[i]
 		standard, source, bySource := d.byStandard.criteria, d.bySource.criteria, len(d.bySource.criteria) > 1
 		for person := lo; person < hi; person++ {
 			for _, row := range e.order[e.first[person]:e.first[person+1]] {
-				for _, c := range standard[e.standard[row]] {
-					w.offer(c, e, row, person, person-lo)
-				}
+				w.hand(&standard[e.standard[row]], e, row, person, person-lo)
 				if bySource {
-					for _, c := range source[e.source[row]] {
-						w.offer(c, e, row, person, person-lo)
-					}
+					w.hand(&source[e.source[row]], e, row, person, person-lo)
 				}
 				for _, c := range d.every {
 					w.offer(c, e, row, person, person-lo)
@@ -70,15 +80,36 @@ func (w *work) collect(lo, hi int) {
 	}
 	for i := range w.plan.criteria {
 		c, h := &w.plan.criteria[i], &w.hits[i]
-		if !h.filled {
+		if len(h.list) == 0 {
 			continue
 		}
 		if c.adjust != nil {
-			h.reorder(&w.events[c.domain], hi-lo)
+			h.reorder(&w.events[c.domain])
 		}
 		if c.group != nil {
-			w.keepWhere(c, h, lo, hi)
+			w.keepWhere(c, h, lo)
 		}
+	}
+}
+
+// endOf gives the end of a row, if ends were read.
+func (e *events) endOf(row int32) date {
+	if len(e.end) == 0 {
+		return noDate
+	}
+	return e.end[row]
+}
+
+// hand gives a row to the criteria that want its concept.
+func (w *work) hand(to *wanting, e *events, row int32, person, local int) {
+	if len(to.plain) > 0 {
+		start, end := e.start[row], e.endOf(row)
+		for _, c := range to.plain {
+			w.hits[c].add(local, start, end, row)
+		}
+	}
+	for _, c := range to.asked {
+		w.offer(c, e, row, person, local)
 	}
 }
 
@@ -86,10 +117,7 @@ func (w *work) collect(lo, hi int) {
 // place among those at hand.
 func (w *work) offer(i int32, e *events, row int32, person, local int) {
 	c, h := &w.plan.criteria[i], &w.hits[i]
-	start, end := e.start[row], noDate
-	if len(e.end) > 0 {
-		end = e.end[row]
-	}
+	start, end := e.start[row], e.endOf(row)
 	if c.plain {
 		h.add(local, start, end, row)
 		return
@@ -144,15 +172,15 @@ func (w *work) offer(i int32, e *events, row int32, person, local int) {
 }
 
 // reorder puts moved events in order again.
-func (h *hits) reorder(e *events, persons int) {
-	for i := range persons {
+func (h *hits) reorder(e *events) {
+	h.who.each(func(i int) {
 		slices.SortStableFunc(h.of(i), func(a, b hit) int {
 			if a.start != b.start || len(e.id) == 0 {
 				return firstOrder(a.start, b.start)
 			}
 			return firstOrder(e.id[a.row], e.id[b.row])
 		})
-	}
+	})
 }
 
 // passes says whether an event passes a filter; of an event without rows in
@@ -177,8 +205,8 @@ func (w *work) passes(f *plannedFilter, e *events, row int32, start, end date, p
 		kind, there := e.kind(f.columns[0], row, w.outside.sites)
 		return there && f.keepsConcept(kind, kind != NoConcept)
 	case circe.SubjectVisit:
-		at, there := slices.BinarySearchFunc(w.visits, visit{person: int32(person), id: e.visit[row]}, compareVisits)
-		return there && e.visit[row] != NoConcept && f.keepsConcept(w.visits[at].kind, w.visits[at].kind != NoConcept)
+		kind, there := w.visits.kind(person, e.visit[row])
+		return there && f.keepsConcept(kind, kind != NoConcept)
 	case circe.SubjectLowRatio, circe.SubjectHighRatio:
 		v, there := e.extra[f.columns[0]].float(row)
 		by, also := e.extra[f.columns[1]].float(row)

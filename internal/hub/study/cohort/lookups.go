@@ -79,16 +79,26 @@ func readKinds(ctx context.Context, r Reader, table string, columns []string) (k
 	})
 }
 
-// visit is a visit's kind.
-type visit struct {
-	person int32
-	id     int64
-	kind   int64 // NoConcept if there is none
+// visits are the kinds of the visits of a bucket, by person and id. The memory is
+// used again for the next bucket.
+type visits struct {
+	list  []visit
+	first []int32 // where each person's begin; one more at the end
+
+	read []visitOf
 }
 
-// loadVisits reads the kinds of all visits of a bucket, by person and id.
-func loadVisits(ctx context.Context, r Reader, bucket int, people *People) ([]visit, error) {
-	var out []visit
+// visit is a visit's kind, NoConcept if there is none.
+type visit struct{ id, kind int64 }
+
+type visitOf struct {
+	person int32
+	visit
+}
+
+// load reads all visits of the persons of a bucket.
+func (v *visits) load(ctx context.Context, r Reader, bucket int, people *People) error {
+	v.read = v.read[:0]
 	err := read(ctx, r, bucket, warehouse.Want{Table: "visit_occurrence", Columns: visitColumns, Persons: people.few}, func(b arrow.RecordBatch) error {
 		person, err1 := columnOf[*array.Int64](b, 0)
 		id, err2 := columnOf[*array.Int64](b, 1)
@@ -101,18 +111,46 @@ func loadVisits(ctx context.Context, r Reader, bucket int, people *People) ([]vi
 			if at < 0 || person.IsNull(i) || id.IsNull(i) {
 				continue
 			}
-			v := visit{int32(at), id.Value(i), NoConcept}
+			x := visitOf{int32(at), visit{id.Value(i), NoConcept}}
 			if !kind.IsNull(i) {
-				v.kind = kind.Value(i)
+				x.kind = kind.Value(i)
 			}
-			out = append(out, v)
+			v.read = append(v.read, x)
 		}
 		return nil
 	})
-	slices.SortFunc(out, func(a, b visit) int { return cmp.Or(compareVisits(a, b), cmp.Compare(a.kind, b.kind)) })
-	return out, err
+	v.sort(len(people.ID))
+	return err
 }
 
-func compareVisits(a, b visit) int {
-	return firstOrder(int64(a.person), int64(b.person), a.id, b.id)
+// sort puts them in order: by person (a counting sort), then id.
+func (v *visits) sort(persons int) {
+	v.first = resized(v.first, persons+2)
+	clear(v.first)
+	for i := range v.read {
+		v.first[v.read[i].person+2]++
+	}
+	for i := range persons {
+		v.first[i+2] += v.first[i+1]
+	}
+	v.list = resized(v.list, len(v.read))
+	for i := range v.read {
+		at := &v.first[v.read[i].person+1]
+		v.list[*at] = v.read[i].visit
+		*at++
+	}
+	v.first = v.first[:persons+1]
+	for p := range persons {
+		slices.SortFunc(v.list[v.first[p]:v.first[p+1]], func(a, b visit) int { return firstOrder(a.id, b.id, a.kind, b.kind) })
+	}
+}
+
+// kind gives the kind of a person's visit, and whether there is one of that id.
+func (v *visits) kind(person int, id int64) (int64, bool) {
+	mine := v.list[v.first[person]:v.first[person+1]]
+	at, there := slices.BinarySearchFunc(mine, id, func(x visit, id int64) int { return cmp.Compare(x.id, id) })
+	if !there || id == NoConcept {
+		return 0, false
+	}
+	return mine[at].kind, true
 }

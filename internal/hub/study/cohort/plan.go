@@ -41,6 +41,7 @@ type plannedDefinition struct {
 	tables     []int32    // of the primary criteria: the place of the first one of the same table
 	additional *groupPlan // nil: none, or one that asks nothing
 	qualify    circe.Limit
+	unordered  bool // every event that qualifies is taken, whichever is first
 	rules      []groupPlan
 	censoring  []int32
 	drugs      []int32 // exposures of the custom era
