@@ -134,6 +134,7 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 type work struct {
 	plan    *Plan
 	people  *People
+	lo      int // the first person at hand
 	outside outside
 	visits  visits
 	events  []events // by domain
@@ -153,7 +154,11 @@ type work struct {
 }
 
 func newWork(p *Plan) *work {
-	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
+	w := &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
+	for i := range w.hits {
+		w.hits[i].where = p.criteria[i].group != nil
+	}
+	return w
 }
 
 // definition follows the steps of circe-be's generateCohort.sql for the persons
@@ -212,7 +217,7 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 	for place, c := range d.primary {
 		pc := &w.plan.criteria[c]
 		e := &w.events[pc.domain]
-		for _, h := range w.hits[c].of(local) {
+		for _, h := range w.of(c, local) {
 			if h.start > latest && pc.period == nil {
 				break // events come by start
 			}

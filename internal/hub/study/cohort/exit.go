@@ -36,7 +36,7 @@ func (w *work) exit(d *plannedDefinition, e *entry, local int) date {
 		take(e.opEnd)
 	}
 	for _, c := range d.censoring {
-		for _, h := range w.hits[c].of(local) {
+		for _, h := range w.of(c, local) {
 			if h.start >= e.start {
 				if h.start <= e.opEnd {
 					take(h.start)
@@ -53,7 +53,7 @@ func (w *work) exit(d *plannedDefinition, e *entry, local int) date {
 func (w *work) exposures(d *plannedDefinition, local int) []Period {
 	w.eras = w.eras[:0]
 	for _, c := range d.drugs {
-		for _, h := range w.hits[c].of(local) {
+		for _, h := range w.of(c, local) {
 			if h.end != noDate {
 				w.eras = append(w.eras, Period{h.start, h.end})
 			}

@@ -142,7 +142,7 @@ func (s *span) cut(win *circe.Window, r *entry, anyTime bool) bool {
 // correlated criterion asks for.
 func (w *work) occurs(c *correlatedPlan, rows []entry, local int) bool {
 	o := &c.Occurrence
-	list := w.hits[c.criterion].of(local)
+	list := w.of(c.criterion, local)
 	enough := math.MaxInt
 	if o.Comparison == circe.NoFewerThan && !o.Distinct {
 		enough = o.Count
@@ -239,43 +239,46 @@ func (w *work) value(c *correlatedPlan, h *hit) {
 	}
 }
 
-// keepWhere keeps the events of a criterion for which its condition holds. All
-// deaths of a person are one event to the reference, which knows them by the
-// person's id.
-func (w *work) keepWhere(c *plannedCriterion, h *hits, lo int) {
+// of gives the events that a criterion keeps of a person at hand. A condition on
+// each event is asked of those persons only for whom somebody wants to know.
+func (w *work) of(criterion int32, local int) []hit {
+	h := &w.hits[criterion]
+	if h.where && h.who.has(local) && !h.settled.has(local) {
+		w.keepWhere(&w.plan.criteria[criterion], h, local)
+	}
+	return h.of(local)
+}
+
+// keepWhere keeps the events of a person for which the criterion's condition
+// holds. All deaths of a person are one event to the reference, which knows them
+// by the person's id.
+func (w *work) keepWhere(c *plannedCriterion, h *hits, local int) {
 	e := &w.events[c.domain]
 	together := w.plan.domains[c.domain].ID == ""
-	kept := int32(0)
-	h.who.each(func(i int) {
-		mine := h.of(i)
-		from := kept
-		w.rows = w.rows[:0]
-		for k, x := range mine {
-			for _, op := range w.people.Periods(lo + i) {
-				if op.Start <= x.start && x.start <= op.End {
-					r := entry{start: x.start, end: x.end, opStart: op.Start, opEnd: op.End, visit: NoConcept}
-					if len(e.visit) > 0 {
-						r.visit = e.visit[x.row]
-					}
-					w.rows = append(w.rows, r)
+	mine := h.of(local)
+	kept, rows := 0, len(w.rows) // those before belong to conditions that this one is part of
+	for k, x := range mine {
+		for _, op := range w.people.Periods(w.lo + local) {
+			if op.Start <= x.start && x.start <= op.End {
+				r := entry{start: x.start, end: x.end, opStart: op.Start, opEnd: op.End, visit: NoConcept}
+				if len(e.visit) > 0 {
+					r.visit = e.visit[x.row]
 				}
+				w.rows = append(w.rows, r)
 			}
-			if together && k < len(mine)-1 {
-				continue
-			}
-			if len(w.rows) > 0 && w.holds(c.group, w.rows, lo+i, i) {
-				first := k
-				if together {
-					first = 0
-				}
-				kept += int32(copy(h.list[kept:], mine[first:k+1]))
-			}
-			w.rows = w.rows[:0]
 		}
-		h.spans[i] = hitSpan{from, kept}
-		if kept == from {
-			h.who[i/64] &^= 1 << (i % 64)
+		if together && k < len(mine)-1 {
+			continue
 		}
-	})
-	h.list = h.list[:kept]
+		if len(w.rows) > rows && w.holds(c.group, w.rows[rows:], w.lo+local, local) {
+			first := k
+			if together {
+				first = 0
+			}
+			kept += copy(mine[kept:], mine[first:k+1])
+		}
+		w.rows = w.rows[:rows]
+	}
+	h.spans[local].to = h.spans[local].from + int32(kept)
+	h.settled.put(local)
 }

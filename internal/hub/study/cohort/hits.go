@@ -19,6 +19,9 @@ type hits struct {
 	list  []hit
 	who   persons         // who has some
 	spans [atOnce]hitSpan // of those
+
+	where   bool    // there is a condition on each event
+	settled persons // for whom it was asked
 }
 
 // hitSpan is a range of a list of hits.
@@ -28,6 +31,7 @@ type hitSpan struct{ from, to int32 }
 type persons [atOnce / 64]uint64
 
 func (p *persons) has(i int) bool { return p[i/64]&(1<<(i%64)) != 0 }
+func (p *persons) put(i int)      { p[i/64] |= 1 << (i % 64) }
 
 // each calls f for every one, in order.
 func (p *persons) each(f func(i int)) {
@@ -50,7 +54,7 @@ func (h *hits) of(i int) []hit {
 func (h *hits) add(i int, start, end date, row int32) {
 	s := &h.spans[i]
 	if !h.who.has(i) {
-		h.who[i/64] |= 1 << (i % 64)
+		h.who.put(i)
 		s.from = int32(len(h.list))
 	}
 	h.list = append(h.list, hit{start, end, row})
@@ -59,9 +63,10 @@ func (h *hits) add(i int, start, end date, row int32) {
 
 // collect hands the events of the persons [lo, hi) to the criteria.
 func (w *work) collect(lo, hi int) {
+	w.lo = lo
 	for i := range w.hits {
 		h := &w.hits[i]
-		h.list, h.who = h.list[:0], persons{}
+		h.list, h.who, h.settled = h.list[:0], persons{}, persons{}
 	}
 	for i := range w.plan.domains {
 		d, e := &w.plan.domains[i], &w.events[i]
@@ -80,14 +85,8 @@ func (w *work) collect(lo, hi int) {
 	}
 	for i := range w.plan.criteria {
 		c, h := &w.plan.criteria[i], &w.hits[i]
-		if len(h.list) == 0 {
-			continue
-		}
 		if c.adjust != nil {
 			h.reorder(&w.events[c.domain])
-		}
-		if c.group != nil {
-			w.keepWhere(c, h, lo)
 		}
 	}
 }
