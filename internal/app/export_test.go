@@ -17,7 +17,7 @@ func (h *Hub) OutputsOn(ctx context.Context, on On, run string, d *study.Definit
 	if err != nil {
 		return nil, nil, err
 	}
-	return h.outputs(ctx, d, run, a, checkpoints{h.Store, h.key}, on, progress)
+	return h.outputs(ctx, d, run, a, newCheckpoints(h.Store, h.key), on, progress)
 }
 
 // PlanOf puts a plan into the store as a run on Spark does, and gives the task

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -18,14 +16,12 @@ import (
 )
 
 // members keeps in the hub's store who is in the cohorts found under one permit
-// (docs/adr/0004-members-are-kept.md), one object for each bucket, sealed to
-// the permit's key. A seal says who may read and not who wrote, so a MAC stands
-// before what is sealed. Its key, and the folder that stands for the permit in
-// the object's name, are derived from the permit's key.
+// (docs/adr/0004-members-are-kept.md), one object for each bucket, sealed as
+// checkpoints are. The folder that stands for the permit in the object's name is
+// derived from the permit's key.
 type members struct {
 	sealed checkpoints
 	folder string
-	key    []byte
 }
 
 var _ cohort.Shelf = members{}
@@ -33,27 +29,15 @@ var _ cohort.Shelf = members{}
 const membersPrefix = "members/"
 
 func newMembers(store blob.Store, key *seal.Key) members {
-	derive := func(what string) []byte {
-		h := hmac.New(sha256.New, key.Secret().Reveal())
-		h.Write([]byte("havre:members:" + what))
-		return h.Sum(nil)
-	}
-	return members{checkpoints{store, key}, membersPrefix + hex.EncodeToString(derive("name")[:16]) + "/", derive("mac")}
+	return members{newCheckpoints(store, key), membersPrefix + hex.EncodeToString(derived(key, "havre:members:name")[:16]) + "/"}
 }
 
 func (m members) name(bucket int) string { return fmt.Sprintf("%s%06d", m.folder, bucket) }
 
-func (m members) mac(bucket int, data []byte) []byte {
-	h := hmac.New(sha256.New, m.key)
-	fmt.Fprintf(h, "%d\n", bucket)
-	h.Write(data)
-	return h.Sum(nil)
-}
-
 // Put replaces what was there. If another study of the permit puts its own at
 // the same time, one of the two is kept.
 func (m members) Put(ctx context.Context, bucket int, data []byte) error {
-	err := m.sealed.replace(ctx, m.name(bucket), append(m.mac(bucket, data), data...))
+	err := m.sealed.replace(ctx, m.name(bucket), data)
 	if havre.KindOf(err) == havre.Exists {
 		return nil
 	}
@@ -61,14 +45,7 @@ func (m members) Put(ctx context.Context, bucket int, data []byte) error {
 }
 
 func (m members) Get(ctx context.Context, bucket int) ([]byte, bool, error) {
-	plain, ok, err := m.sealed.open(ctx, m.name(bucket))
-	if err != nil || !ok {
-		return nil, false, err
-	}
-	if len(plain) < sha256.Size || !hmac.Equal(plain[:sha256.Size], m.mac(bucket, plain[sha256.Size:])) {
-		return nil, false, havre.E("study.members", havre.Tampered, "the kept members of bucket "+strconv.Itoa(bucket)+" were not written by this hub")
-	}
-	return plain[sha256.Size:], true, nil
+	return m.sealed.open(ctx, m.name(bucket))
 }
 
 // CohortsRun says how much of a run was taken over from earlier ones under the

@@ -84,7 +84,7 @@ func (s *keySite) outputsOf(h *Hub, d *study.Definition, id string, keep bool) (
 	if keep {
 		a.keep = &study.Keep{Shelf: newMembers(h.Store, key)}
 	}
-	kept := checkpoints{h.Store, key}
+	kept := newCheckpoints(h.Store, key)
 	out, _, err := h.outputs(ctx, d, "compare", a, kept, On{}, havre.NoProgress)
 	s.must(err)
 	s.must(kept.clear(ctx, "compare"))
@@ -192,7 +192,7 @@ func TestMembersAreKept(t *testing.T) {
 		key, err := h.permitKey(id)
 		s.must(err)
 		a.keep = &study.Keep{Shelf: newMembers(h.Store, key)}
-		kept := checkpoints{h.Store, key}
+		kept := newCheckpoints(h.Store, key)
 		_, _, err = h.outputs(ctx, d, "whole", a, kept, On{}, havre.NoProgress)
 		s.must(err)
 		s.must(h.Permits.Suspend(ctx, id, keptOfficer, "to see"))

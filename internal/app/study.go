@@ -75,7 +75,7 @@ func (h *Hub) RunStudyOn(ctx context.Context, on On, d *study.Definition, permit
 	if err != nil {
 		return none, err
 	}
-	kept := checkpoints{h.Store, key}
+	kept := newCheckpoints(h.Store, key)
 	if on.Spark == nil {
 		allowed.keep = &study.Keep{Shelf: newMembers(h.Store, key), Version: worker.Program()}
 	}
