@@ -8,9 +8,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/havre"
@@ -30,9 +28,6 @@ type Want struct {
 	// person and observation_period they are not.
 	Persons []int64
 }
-
-// batchRows is how many rows a batch has at most, unless a filter cut it.
-const batchRows = 64 << 10
 
 var arrowType = map[omop.Type]arrow.DataType{
 	omop.Integer: arrow.PrimitiveTypes.Int64, omop.Float: arrow.PrimitiveTypes.Float64, omop.Date: arrow.FixedWidthTypes.Date32,
@@ -142,18 +137,11 @@ func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w W
 	return batches, err
 }
 
-// readSource reads the row groups that may hold a wanted concept or person and
-// cuts them to the rows that do.
-func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
+// readSource reads the rows of the row groups that may hold a wanted concept or
+// person, one batch a group.
+func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) (out []arrow.RecordBatch, err error) {
 	if err := src.open(ctx, s.w.opener(e)); err != nil {
 		return nil, err
-	}
-	columns := w.Columns
-	if w.Concepts != nil && !slices.Contains(columns, t.Concept) {
-		columns = append(slices.Clone(columns), t.Concept)
-	}
-	if w.Persons != nil && !slices.Contains(columns, t.Person) {
-		columns = append(slices.Clone(columns), t.Person)
 	}
 	var groups []int
 	for g := range src.meta.NumRowGroups() {
@@ -162,83 +150,66 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 		}
 	}
 	if w.Persons != nil {
-		var err error
 		if groups, err = src.groupsOf(ctx, groups, t.Person, w.Persons); err != nil {
 			return nil, err
 		}
 	}
-	table, err := src.rows(ctx, groups, columns)
-	if err != nil || table == nil {
+	columns := slices.Clone(w.Columns)
+	for _, f := range w.filters(t) {
+		if !slices.Contains(columns, f.column) {
+			columns = append(columns, f.column)
+		}
+	}
+	c, err := src.columns(ctx, groups, columns)
+	if err != nil {
 		return nil, err
 	}
-	defer table.Release()
-	return cut(table, schemaOf(t, columns), t, w)
+	schema := schemaOf(t, w.Columns)
+	for _, g := range groups {
+		b, err := c.batch(ctx, g, schema, w.filters(t))
+		if err != nil {
+			releaseAll(out)
+			return nil, err
+		}
+		if b != nil {
+			out = append(out, b)
+		}
+	}
+	return out, nil
 }
 
-// rows reads columns of some row groups; nil if there are none.
-func (src *source) rows(ctx context.Context, groups []int, columns []string) (arrow.Table, error) {
-	if len(groups) == 0 {
-		return nil, nil
+// filter keeps the rows whose value in a column is wanted.
+type filter struct {
+	column string
+	wanted []int64 // ascending
+}
+
+func (w Want) filters(t omop.Table) (out []filter) {
+	if w.Concepts != nil {
+		out = append(out, filter{t.Concept, w.Concepts})
 	}
-	indices := make([]int, len(columns))
-	for i, c := range columns {
-		if indices[i] = src.meta.Schema.ColumnIndexByName(c); indices[i] < 0 {
-			return nil, src.damaged("it has no column "+c, nil)
-		}
+	if w.Persons != nil {
+		out = append(out, filter{t.Person, w.Persons})
 	}
-	var ranges [][2]int64
-	for _, g := range groups {
-		for _, i := range indices {
-			c, err := src.meta.RowGroup(g).ColumnChunk(i)
-			if err != nil {
-				return nil, src.damaged("a column chunk is unreadable", err)
-			}
-			off := c.DataPageOffset()
-			if c.HasDictionaryPage() {
-				off = min(off, c.DictionaryPageOffset())
-			}
-			ranges = append(ranges, [2]int64{off, c.TotalCompressedSize()})
-		}
-	}
-	pf, err := src.parquet(ctx, ranges)
-	if err != nil {
-		return nil, err
-	}
-	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
-	if err != nil {
-		return nil, src.damaged("it is not Parquet", err)
-	}
-	slices.Sort(indices)
-	table, err := fr.ReadRowGroups(ctx, indices, groups)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, src.damaged("its rows cannot be read", err)
-	}
-	return table, nil
+	return out
 }
 
 // groupsOf gives, of some row groups, those that have rows of some persons. Of
 // the rest no other column is fetched.
-func (src *source) groupsOf(ctx context.Context, groups []int, column string, persons []int64) (out []int, err error) {
+func (s *source) groupsOf(ctx context.Context, groups []int, column string, persons []int64) (out []int, err error) {
+	c, err := s.columns(ctx, groups, []string{column})
+	if err != nil {
+		return nil, err
+	}
 	for _, g := range groups {
-		table, err := src.rows(ctx, []int{g}, []string{column})
+		ids, err := c.read(ctx, g, column, arrow.PrimitiveTypes.Int64)
 		if err != nil {
 			return nil, err
 		}
-		for _, chunk := range table.Column(0).Data().Chunks() {
-			ids, ok := chunk.(*array.Int64)
-			if !ok {
-				table.Release()
-				return nil, src.damaged("its column "+column+" is not of whole numbers", nil)
-			}
-			if len(matching(ids, persons)) > 0 {
-				out = append(out, g)
-				break
-			}
+		if len(matching(ids.(*array.Int64), persons)) > 0 {
+			out = append(out, g)
 		}
-		table.Release()
+		ids.Release()
 	}
 	return out, nil
 }
@@ -265,64 +236,20 @@ func mayHold(rg *metadata.RowGroupMetaData, column int, concepts []int64) bool {
 	return i < len(concepts) && concepts[i] <= n.Max()
 }
 
-// cut turns a table as read from Parquet into batches of the schema, without
-// the rows of other concepts and persons.
-func cut(table arrow.Table, schema *arrow.Schema, t omop.Table, w Want) ([]arrow.RecordBatch, error) {
-	tr := array.NewTableReader(table, batchRows)
-	defer tr.Release()
-	var out []arrow.RecordBatch
-	for tr.Next() {
-		raw := tr.RecordBatch()
-		cols := make([]arrow.Array, schema.NumFields())
-		for i, f := range schema.Fields() {
-			at := raw.Schema().FieldIndices(f.Name)
-			if len(at) != 1 || !arrow.TypeEqual(raw.Column(at[0]).DataType(), f.Type) {
-				releaseAll(out)
-				return nil, havre.E("warehouse.read", havre.Tampered, "a segment's column "+f.Name+" is not of the type "+f.Type.String())
-			}
-			cols[i] = raw.Column(at[0])
-		}
-		var batch arrow.RecordBatch = array.NewRecordBatch(schema, cols, raw.NumRows())
-		for _, by := range []struct {
-			column string
-			wanted []int64
-		}{{t.Concept, w.Concepts}, {t.Person, w.Persons}} {
-			if batch == nil || by.wanted == nil {
-				continue
-			}
-			kept, err := pick(batch, matching(column(batch, by.column).(*array.Int64), by.wanted))
-			batch.Release()
-			if err != nil {
-				releaseAll(out)
-				return nil, err
-			}
-			batch = kept
-		}
-		if batch != nil {
-			out = append(out, only(batch, len(w.Columns)))
-		}
-	}
-	if err := tr.Err(); err != nil {
-		releaseAll(out)
-		return nil, havre.E("warehouse.read", havre.Internal, "rows could not be put into batches").Wrap(err)
-	}
-	return out, nil
-}
-
 // run is the rows [lo, hi) of a batch.
 type run struct{ lo, hi int64 }
 
 // matching gives the runs of rows whose concept, or person, is wanted. Rows are
 // sorted by concept, then person, so runs are as few as the wanted concepts.
 func matching(column *array.Int64, wanted []int64) (runs []run) {
-	values := column.Int64Values()
+	values, nulls := column.Int64Values(), column.NullN() > 0
 	last, match := int64(0), false
 	for i, v := range values {
 		if i == 0 || v != last {
 			_, match = slices.BinarySearch(wanted, v)
 			last = v
 		}
-		if !match || column.IsNull(i) {
+		if !match || nulls && column.IsNull(i) {
 			continue
 		}
 		if n := len(runs); n > 0 && runs[n-1].hi == int64(i) {
@@ -334,38 +261,44 @@ func matching(column *array.Int64, wanted []int64) (runs []run) {
 	return runs
 }
 
+// both gives the rows that are in both lists of runs.
+func both(a, b []run) (out []run) {
+	for len(a) > 0 && len(b) > 0 {
+		if lo, hi := max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi); lo < hi {
+			out = append(out, run{lo, hi})
+		}
+		if a[0].hi < b[0].hi {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
 // pick gives the rows of some runs as one batch, without copying where it is
 // one run; nil if there is none.
 func pick(batch arrow.RecordBatch, runs []run) (arrow.RecordBatch, error) {
-	switch len(runs) {
-	case 0:
+	if len(runs) == 0 {
 		return nil, nil
-	case 1:
-		return batch.NewSlice(runs[0].lo, runs[0].hi), nil
 	}
 	cols := make([]arrow.Array, batch.NumCols())
-	defer func() {
-		for _, c := range cols {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
+	defer releaseColumns(cols)
 	for i := range cols {
-		pieces := make([]arrow.Array, len(runs))
-		for j, r := range runs {
-			pieces[j] = array.NewSlice(batch.Column(i), r.lo, r.hi)
+		var err error
+		if cols[i], err = gather(batch.Column(i), runs); err != nil {
+			return nil, err
 		}
-		c, err := array.Concatenate(pieces, memory.DefaultAllocator)
-		for _, p := range pieces {
-			p.Release()
-		}
-		if err != nil {
-			return nil, havre.E("warehouse.read", havre.Internal, "rows could not be joined").Wrap(err)
-		}
-		cols[i] = c
 	}
 	return array.NewRecordBatch(batch.Schema(), cols, int64(cols[0].Len())), nil
+}
+
+func releaseColumns(cols []arrow.Array) {
+	for _, c := range cols {
+		if c != nil {
+			c.Release()
+		}
+	}
 }
 
 // only keeps the first n columns of a batch, which it takes over.

@@ -51,13 +51,7 @@ func join(batches []arrow.RecordBatch) (arrow.RecordBatch, error) {
 		return batches[0], nil
 	}
 	cols := make([]arrow.Array, batches[0].NumCols())
-	defer func() {
-		for _, c := range cols {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
+	defer releaseColumns(cols)
 	for i := range cols {
 		pieces := make([]arrow.Array, len(batches))
 		for j, b := range batches {

@@ -7,8 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/seal"
@@ -41,10 +43,11 @@ type source struct {
 	// the segment go on while one fetches.
 	blocks []atomic.Pointer[[]byte]
 
-	mu    sync.Mutex // guards fetching and all below
-	begun bool       // something was fetched
-	plain io.ReaderAt
-	meta  *metadata.FileMetaData
+	mu     sync.Mutex // guards fetching and all below
+	begun  bool       // something was fetched
+	plain  io.ReaderAt
+	meta   *metadata.FileMetaData
+	schema *arrow.Schema // what meta says, as types of Arrow
 }
 
 func newSource(store blob.Store, e Segment, grown func(*source, int64)) *source {
@@ -110,7 +113,11 @@ func (s *source) open(ctx context.Context, with opener) error {
 	if err != nil {
 		return s.damaged("it is not Parquet", err)
 	}
-	s.plain, s.meta = plain, r.MetaData()
+	schema, err := pqarrow.FromParquet(r.MetaData().Schema, nil, nil)
+	if err != nil {
+		return s.damaged("its columns are of unknown types", err)
+	}
+	s.plain, s.meta, s.schema = plain, r.MetaData(), schema
 	return nil
 }
 
@@ -125,23 +132,16 @@ func (s *source) sealed(off, n int64) [2]int64 {
 	return [2]int64{s.entry.Head + first*chunkSealed, min(s.entry.Head+(last+1)*chunkSealed, s.entry.Size)}
 }
 
-// parquet gives a reader whose chunks at the given plaintext ranges (offset
-// and length) are fetched. Other chunks cannot be read through it.
-func (s *source) parquet(ctx context.Context, ranges [][2]int64) (*file.Reader, error) {
+// fetchPlain fetches the ciphertext of some ranges of plaintext (offset and
+// length).
+func (s *source) fetchPlain(ctx context.Context, ranges [][2]int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sealed := make([][2]int64, len(ranges))
 	for i, r := range ranges {
 		sealed[i] = s.sealed(r[0], r[1])
 	}
-	if err := s.fetch(ctx, sealed...); err != nil {
-		return nil, err
-	}
-	r, err := file.NewParquetReader(io.NewSectionReader(s.plain, 0, s.entry.Plain), file.WithMetadata(s.meta))
-	if err != nil {
-		return nil, s.damaged("it is not Parquet", err)
-	}
-	return r, nil
+	return s.fetch(ctx, sealed...)
 }
 
 // fetch gets the blocks of some ranges of ciphertext that are not here yet,
