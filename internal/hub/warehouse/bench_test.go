@@ -335,50 +335,52 @@ func BenchmarkFetch(b *testing.B) {
 }
 
 // BenchmarkRead measures reading five columns of an opened snapshot, all rows
-// of them and those of most concepts.
+// of them and those of most concepts, in large and small segments.
 func BenchmarkRead(b *testing.B) {
 	ctx := context.Background()
 	table, _ := omop.Lookup("condition_occurrence")
-	c := warehousetest.Config(b, warehousetest.Store(b))
-	const buckets = 16
-	conditionsAs(b, c, generated(4_800_000), buckets, func(x, y condition) int {
-		return cmp.Or(cmp.Compare(x.concept, y.concept), cmp.Compare(x.person, y.person), cmp.Compare(x.day, y.day))
-	}, ingest.WriterProperties(table))
-	w, err := warehouse.Open(ctx, c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := w.Current(ctx)
-	if err != nil {
-		b.Fatal(err)
-	}
+	rows := generated(4_800_000)
 	var most []int64
 	for i := range int64(2000) {
 		most = append(most, 4000000+i*3/2)
 	}
-	for name, concepts := range map[string][]int64{"all": nil, "most": most} {
-		want := warehouse.Want{Table: table.Name, Concepts: concepts, Columns: []string{"person_id", "condition_start_date", "condition_concept_id", "condition_occurrence_id", "condition_end_date"}}
-		read := func() (rows int64) {
-			for n := range buckets {
-				batches, err := s.Read(ctx, n, want)
-				if err != nil {
-					b.Fatal(err)
-				}
-				for _, batch := range batches {
-					rows += batch.NumRows()
-					batch.Release()
-				}
-			}
-			return rows
+	for _, buckets := range []int{16, 64} {
+		c := warehousetest.Config(b, warehousetest.Store(b))
+		conditionsAs(b, c, rows, buckets, func(x, y condition) int {
+			return cmp.Or(cmp.Compare(x.concept, y.concept), cmp.Compare(x.person, y.person), cmp.Compare(x.day, y.day))
+		}, ingest.WriterProperties(table))
+		w, err := warehouse.Open(ctx, c)
+		if err != nil {
+			b.Fatal(err)
 		}
-		b.Run(name, func(b *testing.B) {
-			read() // fetches
-			var rows int64
-			began := cpu(b)
-			for b.Loop() {
-				rows += read()
+		s, err := w.Current(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for name, concepts := range map[string][]int64{"all": nil, "most": most} {
+			want := warehouse.Want{Table: table.Name, Concepts: concepts, Columns: []string{"person_id", "condition_start_date", "condition_concept_id", "condition_occurrence_id", "condition_end_date"}}
+			read := func() (rows int64) {
+				for n := range buckets {
+					batches, err := s.Read(ctx, n, want)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for _, batch := range batches {
+						rows += batch.NumRows()
+						batch.Release()
+					}
+				}
+				return rows
 			}
-			b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/float64(rows), "cpu-ns/row")
-		})
+			b.Run(fmt.Sprintf("rows=%dk/%s", len(rows)/buckets/1000, name), func(b *testing.B) {
+				read() // fetches
+				var rows int64
+				began := cpu(b)
+				for b.Loop() {
+					rows += read()
+				}
+				b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/float64(rows), "cpu-ns/row")
+			})
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -27,11 +28,16 @@ const canary = "CANARY-DURAND"
 
 const childVariable = "HAVRE_TEST_INGEST_CHILD" // folder of the store, then the key's text
 
-// TestMain lets the test binary be the child that TestKill kills.
+// TestMain lets the test binary be the child that TestKill kills. Tests read
+// into memory that is never zero; benchmarks do not.
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(childVariable); spec != "" {
 		fmt.Fprintln(os.Stderr, ingestForever(spec))
 		os.Exit(1)
+	}
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		warehouse.Scribble()
 	}
 	os.Exit(m.Run())
 }
