@@ -3,7 +3,6 @@ package warehouse
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -106,11 +105,7 @@ func (c *columns) read(ctx context.Context, group int, name string, dt arrow.Dat
 }
 
 func (c *columns) decode(ctx context.Context, group int, name string, dt arrow.DataType) (a arrow.Array, err error) {
-	defer func() { // as pqarrow does: decoders panic on what no writer makes
-		if p := recover(); p != nil {
-			a, err = nil, fmt.Errorf("a decoder gave up: %v", p)
-		}
-	}()
+	defer gaveUp(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

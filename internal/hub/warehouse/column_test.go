@@ -3,6 +3,7 @@ package warehouse
 import (
 	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -13,7 +14,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/havre-hub/havre/internal/havre"
@@ -85,17 +85,13 @@ func TestRecycler(t *testing.T) {
 
 // sourceOf gives an opened source of Parquet that is fetched, for tests of
 // decoding alone.
-func sourceOf(data []byte, rows int64) (*source, error) {
-	f, err := file.NewParquetReader(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	s := newSource(nil, Segment{Rows: rows, Size: int64(len(data)), Plain: int64(len(data))}, nil)
+func sourceOf(data []byte, rows int64) (s *source, err error) {
+	s = newSource(nil, Segment{Rows: rows, Size: int64(len(data)), Plain: int64(len(data))}, nil)
 	for i := range s.blocks {
 		s.blocks[i].Store(new([]byte))
 	}
-	s.begun, s.plain, s.meta = true, bytes.NewReader(data), f.MetaData()
-	s.schema, err = pqarrow.FromParquet(s.meta.Schema, nil, nil)
+	s.begun, s.plain = true, bytes.NewReader(data)
+	s.meta, s.schema, err = footerOf(io.NewSectionReader(s.plain, 0, int64(len(data))))
 	return s, err
 }
 

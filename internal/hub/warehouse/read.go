@@ -37,7 +37,8 @@ var arrowType = map[omop.Type]arrow.DataType{
 // Read gives the wanted rows of one bucket (ingest.Unbucketed for tables that are
 // not about persons): batches with exactly w.Columns in order, typed int64,
 // float64, date32, timestamp[us] without zone, or utf8. The caller releases
-// them. Rows come ordered by main concept, person and start date within each
+// them, and then keeps no slice of their numbers and days: that memory is used
+// again. Rows come ordered by main concept, person and start date within each
 // segment, and in no order across segments.
 //
 // Of person, one row per person is given: that of the lowest holder number,

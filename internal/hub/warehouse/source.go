@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -109,16 +110,33 @@ func (s *source) open(ctx context.Context, with opener) error {
 	if err := s.fetch(ctx, s.sealed(size-footer, footer)); err != nil {
 		return err
 	}
-	r, err := file.NewParquetReader(io.NewSectionReader(plain, 0, size))
+	s.meta, s.schema, err = footerOf(io.NewSectionReader(plain, 0, size))
 	if err != nil {
 		return s.damaged("it is not Parquet", err)
 	}
-	schema, err := pqarrow.FromParquet(r.MetaData().Schema, nil, nil)
-	if err != nil {
-		return s.damaged("its columns are of unknown types", err)
-	}
-	s.plain, s.meta, s.schema = plain, r.MetaData(), schema
+	s.plain = plain
 	return nil
+}
+
+func footerOf(plain *io.SectionReader) (meta *metadata.FileMetaData, schema *arrow.Schema, err error) {
+	defer gaveUp(&err)
+	r, err := file.NewParquetReader(plain)
+	if err != nil {
+		return nil, nil, err
+	}
+	schema, err = pqarrow.FromParquet(r.MetaData().Schema, nil, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.MetaData(), schema, nil
+}
+
+// gaveUp, deferred, makes an error of a panic: decoders panic on what no writer
+// makes.
+func gaveUp(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a decoder gave up: %v", p)
+	}
 }
 
 func (s *source) damaged(what string, err error) error {
