@@ -4,6 +4,7 @@ GO ?= go
 BIN := bin
 OUT ?= demo-out
 FUZZTIME ?= 10s
+PERSONS ?= 100000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
@@ -36,9 +37,11 @@ test-servers: tools
 test: test-servers ## every test; object stores are real servers on loopback
 	$(GO) test -timeout 30m ./...
 
-bench: test-servers ## the figures of docs/performance.md
+# One package after another, so that they do not disturb each other.
+bench: test-servers ## the figures of docs/performance.md; PERSONS for the cohorts
 	@command -v rclone >/dev/null || { echo "make: rclone is missing (a move is measured against it): apt-get install rclone"; exit 1; }
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 80m ./...
+	$(GO) test -p 1 -run '^$$' -bench . -benchtime 1x -timeout 80m ./...
+	$(GO) test -run '^$$' -bench 'Library|Single|Persons' -benchtime 1x -timeout 80m ./internal/hub/study/cohort -dense.persons $(PERSONS)
 
 # The go command now and then reports the end of the time as a failure of its
 # own ("context deadline exceeded" and no failing input): that alone is no finding.
