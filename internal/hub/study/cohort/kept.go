@@ -63,9 +63,9 @@ type Keeper struct {
 	mu   sync.Mutex
 	subs map[string]*Plan // plans of some of the definitions
 
-	evaluated        []atomic.Bool // by definition: in some bucket, for somebody
-	persons, again   atomic.Int64
-	damaged, buckets atomic.Int64
+	evaluated      []atomic.Bool // by definition: in some bucket, for somebody
+	persons, again atomic.Int64
+	damaged        atomic.Int64
 }
 
 // Keep makes a keeper. version is that of the program: what another program

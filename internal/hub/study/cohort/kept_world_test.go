@@ -43,8 +43,7 @@ type hubWorld struct {
 	permit    string
 	app       permit.Application
 	now       time.Time
-	persons   []int64 // in the order of worldPeople
-	holders   int
+	persons   []int64                    // in the order of worldPeople
 	tables    map[string]studytest.Table // of the vocabulary
 }
 
