@@ -88,7 +88,8 @@ func (v *View) Buckets() int { return v.snap.Buckets() }
 // bucket, the same in every read of a view; keys of professionals and
 // establishments are pseudonyms of the permit, whose tables (bucket -1) give
 // their kind and no more. Vocabulary tables (bucket -1) are read
-// as they are. The caller releases the batches.
+// as they are. The caller releases the batches; their numbers must not be kept
+// after that.
 func (v *View) Read(ctx context.Context, bucket int, w warehouse.Want) ([]arrow.RecordBatch, error) {
 	p, err := v.inForce(ctx)
 	if err != nil {
