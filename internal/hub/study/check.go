@@ -58,30 +58,30 @@ func analysisPlace(i int) string { return fmt.Sprintf("analysis %d", i) }
 
 func (p *problems) check(d *Definition, where places) {
 	if !havre.ValidName(d.Name) {
-		p.at(either(where["name"], where["study"]), "the study needs a name of lower-case letters, digits and hyphens")
+		p.At(either(where["name"], where["study"]), "the study needs a name of lower-case letters, digits and hyphens")
 	}
 	if len(d.Analyses) == 0 {
-		p.at(where["study"], "the study has no analyses")
+		p.At(where["study"], "the study has no analyses")
 	}
 	names, ruled := map[string]bool{}, map[string]bool{}
 	for i, c := range d.Cohorts {
 		at := where["cohort "+c.Name]
 		if !havre.ValidName(c.Name) {
-			p.at(at, "cohort %q needs a name of lower-case letters, digits and hyphens", c.Name)
+			p.At(at, "cohort %q needs a name of lower-case letters, digits and hyphens", c.Name)
 		}
 		if names[c.Name] || i > 0 && c.Name < d.Cohorts[i-1].Name {
-			p.at(at, "cohort %q stands twice or out of order", c.Name)
+			p.At(at, "cohort %q stands twice or out of order", c.Name)
 		}
 		names[c.Name] = true
 		if len(c.Circe) == 0 {
-			p.at(at, "cohort %q has no definition", c.Name)
+			p.At(at, "cohort %q has no definition", c.Name)
 			continue
 		}
 		own := &d.Cohorts[i]
 		own.Circe = compact(c.Circe)
 		def, err := own.Definition()
 		if err != nil {
-			p.at(at, "cohort %q: %v", c.Name, err)
+			p.At(at, "cohort %q: %v", c.Name, err)
 		}
 		own.parsed, own.text = def, own.Circe
 		ruled[c.Name] = err != nil || len(def.Rules) > 0
@@ -91,14 +91,14 @@ func (p *problems) check(d *Definition, where places) {
 		s := &d.Analyses[i]
 		at := where[analysisPlace(i)]
 		if !havre.ValidName(s.Name) {
-			p.at(at, "an analysis needs a name of lower-case letters, digits and hyphens, to name its output")
+			p.At(at, "an analysis needs a name of lower-case letters, digits and hyphens, to name its output")
 		} else if outputs[s.Name] {
-			p.at(at, "two analyses are named %q", s.Name)
+			p.At(at, "two analyses are named %q", s.Name)
 		}
 		outputs[s.Name] = true
 		p.checkSpec(s, names, at)
 		if rules, ok := ruled[s.Cohort]; s.Kind == KindAttrition && ok && !rules {
-			p.at(at, "analysis %q: cohort %q has no inclusion rules that persons could be lost to", s.Name, s.Cohort)
+			p.At(at, "analysis %q: cohort %q has no inclusion rules that persons could be lost to", s.Name, s.Cohort)
 		}
 	}
 }
@@ -113,35 +113,35 @@ func either(a, b ast.Node) ast.Node {
 func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 	rules, ok := kinds[s.Kind]
 	if !ok {
-		p.at(at, "analysis %q: there is no kind %q%s", s.Name, s.Kind, havre.Nearest(string(s.Kind), kindNames()))
+		p.At(at, "analysis %q: there is no kind %q%s", s.Name, s.Kind, havre.Nearest(string(s.Kind), kindNames()))
 		return
 	}
 	for _, role := range rules.roles {
 		name := map[string]string{"cohort": s.Cohort, "target": s.Target, "comparator": s.Comparator, "outcome": s.Outcome}[role]
 		if name == "" {
-			p.at(at, "analysis %q needs the key %s", s.Name, role)
+			p.At(at, "analysis %q needs the key %s", s.Name, role)
 		} else if !cohorts[name] {
-			p.at(at, "analysis %q: there is no cohort %q", s.Name, name)
+			p.At(at, "analysis %q: there is no cohort %q", s.Name, name)
 		}
 	}
 	for i, by := range s.By {
 		if !slices.Contains(Dimensions(), by) {
-			p.at(at, "analysis %q cannot count by %q%s", s.Name, by, havre.Nearest(by, Dimensions()))
+			p.At(at, "analysis %q cannot count by %q%s", s.Name, by, havre.Nearest(by, Dimensions()))
 		} else if slices.Contains(s.By[:i], by) {
-			p.at(at, "analysis %q counts by %q twice", s.Name, by)
+			p.At(at, "analysis %q counts by %q twice", s.Name, by)
 		}
 	}
 	for i, a := range s.AgeBands {
 		if i == 0 && a != 0 || i > 0 && a <= s.AgeBands[i-1] {
-			p.at(at, "analysis %q: age_bands begin with 0 and rise", s.Name)
+			p.At(at, "analysis %q: age_bands begin with 0 and rise", s.Name)
 			break
 		}
 	}
 	if t := s.TimeAtRisk; t.Start < 0 || t.End < 0 || !t.CohortEnd && t.End < t.Start || t.CohortEnd && t.End != 0 {
-		p.at(at, "analysis %q: the time at risk ends before it starts", s.Name)
+		p.At(at, "analysis %q: the time at risk ends before it starts", s.Name)
 	}
 	if s.CleanWindow < Ever {
-		p.at(at, "analysis %q: a clean window is a number of days or ever", s.Name)
+		p.At(at, "analysis %q: a clean window is a number of days or ever", s.Name)
 	}
 	p.checkTables(s, at)
 	p.checkTimes(s, cohorts, at)
@@ -152,7 +152,7 @@ func (p *problems) checkSpec(s *Spec, cohorts map[string]bool, at ast.Node) {
 
 func (p *problems) checkTables(s *Spec, at ast.Node) {
 	if slices.Contains(kinds[s.Kind].keys, "top") && (s.Top < 1 || s.Top > maxTop) {
-		p.at(at, "analysis %q: top is a number from 1 to %d", s.Name, maxTop)
+		p.At(at, "analysis %q: top is a number from 1 to %d", s.Name, maxTop)
 	}
 	tables := s.Tables
 	if s.Kind == KindConcepts {
@@ -162,17 +162,17 @@ func (p *problems) checkTables(s *Spec, at ast.Node) {
 		t, ok := omop.Lookup(name)
 		switch {
 		case !ok:
-			p.at(at, "analysis %q: the CDM has no table %q%s", s.Name, name, havre.Nearest(name, personTables()))
+			p.At(at, "analysis %q: the CDM has no table %q%s", s.Name, name, havre.Nearest(name, personTables()))
 		case !slices.Contains(personTables(), name):
-			p.at(at, "analysis %q: table %s does not hold events of persons", s.Name, name)
+			p.At(at, "analysis %q: table %s does not hold events of persons", s.Name, name)
 		case s.Kind != KindRecords && t.Concept == "":
-			p.at(at, "analysis %q: table %s has no concepts", s.Name, name)
+			p.At(at, "analysis %q: table %s has no concepts", s.Name, name)
 		case slices.Contains(tables[:i], name):
-			p.at(at, "analysis %q names table %s twice", s.Name, name)
+			p.At(at, "analysis %q names table %s twice", s.Name, name)
 		}
 	}
 	if slices.Contains(kinds[s.Kind].keys, "tables") && len(tables) == 0 {
-		p.at(at, "analysis %q names no tables", s.Name)
+		p.At(at, "analysis %q names no tables", s.Name)
 	}
 }
 

@@ -49,18 +49,18 @@ func (p *problems) checkCharacterisation(s *Spec, cohorts map[string]bool, at as
 		return
 	}
 	if s.Comparator != "" && !cohorts[s.Comparator] {
-		p.at(at, "analysis %q: there is no cohort %q", s.Name, s.Comparator)
+		p.At(at, "analysis %q: there is no cohort %q", s.Name, s.Comparator)
 	}
 	p.checkCompared(s, at)
 	if s.Window.Start > s.Window.End {
-		p.at(at, "analysis %q: the window ends before it starts", s.Name)
+		p.At(at, "analysis %q: the window ends before it starts", s.Name)
 	}
 	if !(s.MinPrevalence >= 0 && s.MinPrevalence <= 1) {
-		p.at(at, "analysis %q: a least prevalence is a number from 0 to 1", s.Name)
+		p.At(at, "analysis %q: a least prevalence is a number from 0 to 1", s.Name)
 	}
 	for _, name := range s.Tables {
 		if t, ok := omop.Lookup(name); ok && t.Concept != "" && t.Start == "" {
-			p.at(at, "analysis %q: table %s has no dates", s.Name, name)
+			p.At(at, "analysis %q: table %s has no dates", s.Name, name)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func (p *problems) checkCharacterisation(s *Spec, cohorts map[string]bool, at as
 func (p *yamlStudy) window(n ast.Node) Window {
 	var w Window
 	seen := map[string]bool{}
-	p.fields(n, "a window", []string{"start", "end"}, func(key string, _, v ast.Node) {
+	p.Fields(n, "a window", []string{"start", "end"}, func(key string, _, v ast.Node) {
 		seen[key] = true
 		if key == "start" {
 			w.Start = p.day(v)
@@ -78,7 +78,7 @@ func (p *yamlStudy) window(n ast.Node) Window {
 		}
 	})
 	if !seen["start"] {
-		p.at(n, "a window needs a start: days after the first day, negative for days before")
+		p.At(n, "a window needs a start: days after the first day, negative for days before")
 	}
 	return w
 }
@@ -90,7 +90,7 @@ func (p *problems) day(n ast.Node) int {
 			return i
 		}
 	}
-	p.at(n, "this must be a whole number of days, negative for days before")
+	p.At(n, "this must be a whole number of days, negative for days before")
 	return 0
 }
 
@@ -102,6 +102,6 @@ func (p *problems) share(n ast.Node) float64 {
 			return f
 		}
 	}
-	p.at(n, "this must be a number from 0 to 1")
+	p.At(n, "this must be a number from 0 to 1")
 	return 0
 }

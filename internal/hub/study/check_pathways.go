@@ -44,21 +44,21 @@ func (p *problems) checkPathways(s *Spec, cohorts map[string]bool, at ast.Node) 
 	for i, name := range s.Events {
 		switch {
 		case !cohorts[name]:
-			p.at(at, "analysis %q: there is no cohort %q", s.Name, name)
+			p.At(at, "analysis %q: there is no cohort %q", s.Name, name)
 		case slices.Contains(s.Events[:i], name):
-			p.at(at, "analysis %q names event %q twice", s.Name, name)
+			p.At(at, "analysis %q names event %q twice", s.Name, name)
 		case name == NoStep || name == OtherStep:
-			p.at(at, "analysis %q: an event cannot be named %q, which means something else in a pathway", s.Name, name)
+			p.At(at, "analysis %q: an event cannot be named %q, which means something else in a pathway", s.Name, name)
 		}
 	}
 	if n := len(s.Events); n < 1 || n > maxEvents {
-		p.at(at, "analysis %q names from 1 to %d events, which are cohorts", s.Name, maxEvents)
+		p.At(at, "analysis %q names from 1 to %d events, which are cohorts", s.Name, maxEvents)
 	}
 	if s.Depth < 1 || s.Depth > maxDepth {
-		p.at(at, "analysis %q: a depth is a number of steps from 1 to %d", s.Name, maxDepth)
+		p.At(at, "analysis %q: a depth is a number of steps from 1 to %d", s.Name, maxDepth)
 	}
 	if s.MinEra < 0 || s.Collapse < 0 || s.CombinationWindow < 1 {
-		p.at(at, "analysis %q: min_era and collapse are days, and a combination_window is a day or more", s.Name)
+		p.At(at, "analysis %q: min_era and collapse are days, and a combination_window is a day or more", s.Name)
 	}
 	p.oneOf(s, "filter", s.Filter, []string{FilterFirst, FilterChanges}, at)
 }

@@ -43,7 +43,7 @@ func (p *problems) checkPrevalence(s *Spec, at ast.Node) {
 	}
 	for _, by := range s.By {
 		if by != BySex && by != ByAgeBand && slices.Contains(Dimensions(), by) {
-			p.at(at, "analysis %q: a prevalence is by year, and further by %s or %s, not by %s", s.Name, BySex, ByAgeBand, by)
+			p.At(at, "analysis %q: a prevalence is by year, and further by %s or %s, not by %s", s.Name, BySex, ByAgeBand, by)
 		}
 	}
 	p.oneOf(s, "type", s.Type, []string{Period, Point}, at)
@@ -51,20 +51,20 @@ func (p *problems) checkPrevalence(s *Spec, at ast.Node) {
 	case Period:
 		p.oneOf(s, "observed", s.Observed, []string{ObservedAny, ObservedWhole}, at)
 		if s.Day != "" {
-			p.at(at, "analysis %q: a period prevalence has no day", s.Name)
+			p.At(at, "analysis %q: a period prevalence has no day", s.Name)
 		}
 	case Point:
 		if s.Observed != "" {
-			p.at(at, "analysis %q: observed belongs to a period prevalence; on a day one is observed or not", s.Name)
+			p.At(at, "analysis %q: observed belongs to a period prevalence; on a day one is observed or not", s.Name)
 		}
 		if _, err := time.Parse("2006-"+DayLayout, "2001-"+s.Day); err != nil {
-			p.at(at, "analysis %q: the day of a point prevalence is a month and a day of every year, such as 07-01", s.Name)
+			p.At(at, "analysis %q: the day of a point prevalence is a month and a day of every year, such as 07-01", s.Name)
 		}
 	}
 }
 
 func (p *problems) oneOf(s *Spec, key, value string, known []string, at ast.Node) {
 	if !slices.Contains(known, value) {
-		p.at(at, "analysis %q: %s is %s or %s, not %q%s", s.Name, key, known[0], known[1], value, havre.Nearest(value, known))
+		p.At(at, "analysis %q: %s is %s or %s, not %q%s", s.Name, key, known[0], known[1], value, havre.Nearest(value, known))
 	}
 }

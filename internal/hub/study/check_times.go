@@ -41,16 +41,16 @@ func (p *problems) checkTimes(s *Spec, cohorts map[string]bool, at ast.Node) {
 
 func (p *problems) checkSurvival(s *Spec, cohorts map[string]bool, at ast.Node) {
 	if s.Comparator != "" && !cohorts[s.Comparator] {
-		p.at(at, "analysis %q: there is no cohort %q", s.Name, s.Comparator)
+		p.At(at, "analysis %q: there is no cohort %q", s.Name, s.Comparator)
 	}
 	p.checkCompared(s, at)
 	for _, by := range s.By {
 		if by != BySex && by != ByAgeBand && slices.Contains(Dimensions(), by) {
-			p.at(at, "analysis %q: survival is shown by %s or %s, not by %s", s.Name, BySex, ByAgeBand, by)
+			p.At(at, "analysis %q: survival is shown by %s or %s, not by %s", s.Name, BySex, ByAgeBand, by)
 		}
 	}
 	if s.Step < 1 || s.Step > most {
-		p.at(at, "analysis %q: a step has from 1 to %d days", s.Name, most)
+		p.At(at, "analysis %q: a step has from 1 to %d days", s.Name, most)
 	}
 }
 
@@ -58,22 +58,22 @@ func (p *problems) checkHazardRatio(s *Spec, at ast.Node) {
 	p.checkCompared(s, at)
 	for i, name := range s.Adjust {
 		if !slices.Contains(Covariates(), name) {
-			p.at(at, "analysis %q cannot adjust for %q%s", s.Name, name, havre.Nearest(name, Covariates()))
+			p.At(at, "analysis %q cannot adjust for %q%s", s.Name, name, havre.Nearest(name, Covariates()))
 		} else if slices.Contains(s.Adjust[:i], name) {
-			p.at(at, "analysis %q adjusts for %q twice", s.Name, name)
+			p.At(at, "analysis %q adjusts for %q twice", s.Name, name)
 		}
 	}
 	if slices.Contains(s.Adjust, ByAge) && slices.Contains(s.Adjust, ByAgeBand) {
-		p.at(at, "analysis %q adjusts for age twice: in years and in bands", s.Name)
+		p.At(at, "analysis %q adjusts for age twice: in years and in bands", s.Name)
 	}
 	ways := []string{string(survival.Efron), string(survival.Breslow)}
 	if !slices.Contains(ways, s.Ties) {
-		p.at(at, "analysis %q: ties are treated as %s, not %q%s", s.Name, strings.Join(ways, " or "), s.Ties, havre.Nearest(s.Ties, ways))
+		p.At(at, "analysis %q: ties are treated as %s, not %q%s", s.Name, strings.Join(ways, " or "), s.Ties, havre.Nearest(s.Ties, ways))
 	}
 }
 
 func (p *problems) checkCompared(s *Spec, at ast.Node) {
 	if s.Target != "" && s.Target == s.Comparator {
-		p.at(at, "analysis %q compares cohort %q with itself", s.Name, s.Target)
+		p.At(at, "analysis %q compares cohort %q with itself", s.Name, s.Target)
 	}
 }

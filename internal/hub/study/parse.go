@@ -11,6 +11,7 @@ import (
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study/cohort/short"
+	"github.com/havre-hub/havre/internal/hub/study/strictyaml"
 )
 
 // Parse reads a study.yaml and checks it. open gives the bytes of a cohort
@@ -18,7 +19,7 @@ import (
 // never leaves it. The error lists everything that is wrong, with line and
 // column.
 func Parse(data []byte, open func(name string) ([]byte, error)) (*Definition, error) {
-	root, err := parseYAML(data)
+	root, err := strictyaml.Parse(data, "study.parse", "study")
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +46,19 @@ type places map[string]ast.Node
 func (p *yamlStudy) study(root ast.Node) {
 	known := []string{"name", "title", "description", "cohorts", "analyses"}
 	p.places["study"] = root
-	p.fields(root, "a study", known, func(key string, at, v ast.Node) {
+	p.Fields(root, "a study", known, func(key string, at, v ast.Node) {
 		switch key {
 		case "name":
-			p.d.Name = p.text(v)
+			p.d.Name = p.Text(v)
 			p.places["name"] = v
 		case "title":
-			p.d.Title = p.text(v)
+			p.d.Title = p.Text(v)
 		case "description":
-			p.d.Description = p.text(v)
+			p.d.Description = p.Text(v)
 		case "cohorts":
-			p.fields(v, "the list of cohorts", nil, p.cohort)
+			p.Fields(v, "the list of cohorts", nil, p.cohort)
 		case "analyses":
-			p.items(v, p.analysis)
+			p.Items(v, p.analysis)
 		}
 	})
 	slices.SortFunc(p.d.Cohorts, func(a, b Cohort) int { return strings.Compare(a.Name, b.Name) })
@@ -66,12 +67,12 @@ func (p *yamlStudy) study(root ast.Node) {
 func (p *yamlStudy) cohort(name string, at, v ast.Node) {
 	c := Cohort{Name: name}
 	p.places["cohort "+name] = at
-	p.fields(v, "a cohort", []string{"circe", "short"}, func(key string, at, v ast.Node) {
+	p.Fields(v, "a cohort", []string{"circe", "short"}, func(key string, at, v ast.Node) {
 		if c.Circe != nil {
-			p.at(at, "a cohort is written as circe or as short, not as both")
+			p.At(at, "a cohort is written as circe or as short, not as both")
 			return
 		}
-		_, inline := pairs(v)
+		_, inline := strictyaml.Pairs(v)
 		switch {
 		case key == "short" && inline:
 			c.Circe = short.ExpandNode(&p.Problems, v)
@@ -82,11 +83,11 @@ func (p *yamlStudy) cohort(name string, at, v ast.Node) {
 			}
 			var err error
 			if c.Circe, err = short.Expand(data); err != nil {
-				p.at(v, "%v", err)
+				p.At(v, "%v", err)
 			}
 		case inline:
 			var b strings.Builder
-			p.toJSON(v, &b)
+			p.ToJSON(v, &b)
 			c.Circe = json.RawMessage(b.String())
 		default:
 			c.Circe = p.file(v)
@@ -97,17 +98,17 @@ func (p *yamlStudy) cohort(name string, at, v ast.Node) {
 
 // file reads the cohort file that the study names.
 func (p *yamlStudy) file(n ast.Node) json.RawMessage {
-	name := p.text(n)
+	name := p.Text(n)
 	if name == "" {
 		return nil
 	}
 	if clean := path.Clean(name); path.IsAbs(name) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(name, "\\\x00") {
-		p.at(n, "a cohort file lies in the folder of the study or below it")
+		p.At(n, "a cohort file lies in the folder of the study or below it")
 		return nil
 	}
 	data, err := p.open(path.Clean(name))
 	if err != nil {
-		p.at(n, "the cohort file %q cannot be read: %v", name, err)
+		p.At(n, "the cohort file %q cannot be read: %v", name, err)
 		return nil
 	}
 	return data
@@ -120,65 +121,65 @@ func (p *yamlStudy) analysis(n ast.Node) {
 		"totals", "time_at_risk", "clean_window", "step", "adjust", "ties", "tables", "table", "top", "window", "min_prevalence",
 		"type", "observed", "day", "events", "depth", "min_era", "collapse", "combination_window", "filter"}
 	given := map[string]ast.Node{}
-	p.fields(n, "an analysis", known, func(key string, at, v ast.Node) {
+	p.Fields(n, "an analysis", known, func(key string, at, v ast.Node) {
 		given[key] = at
 		switch key {
 		case "name":
-			s.Name = p.text(v)
+			s.Name = p.Text(v)
 		case "title":
-			s.Title = p.text(v)
+			s.Title = p.Text(v)
 		case "kind":
-			s.Kind = AnalysisKind(p.text(v))
+			s.Kind = AnalysisKind(p.Text(v))
 		case "cohort":
-			s.Cohort = p.text(v)
+			s.Cohort = p.Text(v)
 		case "target":
-			s.Target = p.text(v)
+			s.Target = p.Text(v)
 		case "comparator":
-			s.Comparator = p.text(v)
+			s.Comparator = p.Text(v)
 		case "outcome":
-			s.Outcome = p.text(v)
+			s.Outcome = p.Text(v)
 		case "by":
-			s.By = p.texts(v)
+			s.By = p.Texts(v)
 		case "age_bands":
-			p.items(v, func(n ast.Node) { s.AgeBands = append(s.AgeBands, int(p.whole(n, 150))) })
+			p.Items(v, func(n ast.Node) { s.AgeBands = append(s.AgeBands, int(p.Whole(n, 150))) })
 		case "totals":
-			s.NoTotals = !p.flag(v)
+			s.NoTotals = !p.Flag(v)
 		case "time_at_risk":
 			s.TimeAtRisk = p.timeAtRisk(v)
 		case "clean_window":
 			s.CleanWindow = p.cleanWindow(v)
 		case "step":
-			s.Step = int(p.whole(v, most))
+			s.Step = int(p.Whole(v, most))
 		case "adjust":
-			s.Adjust = p.texts(v)
+			s.Adjust = p.Texts(v)
 		case "ties":
-			s.Ties = p.text(v)
+			s.Ties = p.Text(v)
 		case "tables":
-			s.Tables = p.texts(v)
+			s.Tables = p.Texts(v)
 		case "table":
-			s.Table = p.text(v)
+			s.Table = p.Text(v)
 		case "top":
-			s.Top = int(p.whole(v, maxTop))
+			s.Top = int(p.Whole(v, maxTop))
 		case "window":
 			s.Window = p.window(v)
 		case "events":
-			s.Events = p.texts(v)
+			s.Events = p.Texts(v)
 		case "depth":
-			s.Depth = int(p.whole(v, maxDepth))
+			s.Depth = int(p.Whole(v, maxDepth))
 		case "min_era":
-			s.MinEra = int(p.whole(v, most))
+			s.MinEra = int(p.Whole(v, most))
 		case "collapse":
-			s.Collapse = int(p.whole(v, most))
+			s.Collapse = int(p.Whole(v, most))
 		case "combination_window":
-			s.CombinationWindow = int(p.whole(v, most))
+			s.CombinationWindow = int(p.Whole(v, most))
 		case "filter":
-			s.Filter = p.text(v)
+			s.Filter = p.Text(v)
 		case "type":
-			s.Type = p.text(v)
+			s.Type = p.Text(v)
 		case "observed":
-			s.Observed = p.text(v)
+			s.Observed = p.Text(v)
 		case "day":
-			s.Day = p.text(v)
+			s.Day = p.Text(v)
 		case "min_prevalence":
 			s.MinPrevalence = p.share(v)
 		}
@@ -186,14 +187,14 @@ func (p *yamlStudy) analysis(n ast.Node) {
 	if k, ok := kinds[s.Kind]; ok {
 		for key, at := range given {
 			if !slices.Contains(k.keys, key) && key != "name" && key != "title" && key != "kind" {
-				p.at(at, "an analysis of kind %s has no key %q%s", s.Kind, key, havre.Nearest(key, k.keys))
+				p.At(at, "an analysis of kind %s has no key %q%s", s.Kind, key, havre.Nearest(key, k.keys))
 			}
 		}
 		if given["clean_window"] == nil && slices.Contains(k.keys, "clean_window") {
 			s.CleanWindow = Ever
 		}
 		if given["time_at_risk"] == nil && slices.Contains(k.keys, "time_at_risk") {
-			p.at(n, "an analysis of kind %s needs a time_at_risk", s.Kind)
+			p.At(n, "an analysis of kind %s needs a time_at_risk", s.Kind)
 		}
 		if given["top"] == nil && slices.Contains(k.keys, "top") {
 			s.Top = defaultTop
@@ -212,20 +213,20 @@ const most = 100_000
 func (p *yamlStudy) timeAtRisk(n ast.Node) TimeAtRisk {
 	var t TimeAtRisk
 	hasEnd := false
-	p.fields(n, "a time at risk", []string{"start", "end"}, func(key string, _, v ast.Node) {
+	p.Fields(n, "a time at risk", []string{"start", "end"}, func(key string, _, v ast.Node) {
 		if key == "start" {
-			t.Start = int(p.whole(v, most))
+			t.Start = int(p.Whole(v, most))
 			return
 		}
 		hasEnd = true
 		if s, ok := v.(*ast.StringNode); ok && s.Value == "cohort_end" {
 			t.CohortEnd = true
 		} else {
-			t.End = int(p.whole(v, most))
+			t.End = int(p.Whole(v, most))
 		}
 	})
 	if !hasEnd {
-		p.at(n, "a time at risk needs an end: days after the first day, or cohort_end")
+		p.At(n, "a time at risk needs an end: days after the first day, or cohort_end")
 	}
 	return t
 }
@@ -234,7 +235,7 @@ func (p *yamlStudy) cleanWindow(n ast.Node) int {
 	if s, ok := n.(*ast.StringNode); ok && s.Value == "ever" {
 		return Ever
 	}
-	return int(p.whole(n, most))
+	return int(p.Whole(n, most))
 }
 
 // compact writes JSON without needless blanks, so that the same cohort has the

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/havre-hub/havre/internal/havre"
+	"github.com/havre-hub/havre/internal/hub/study"
 )
 
 func randomTally(r *rand.Rand) *tally {
@@ -64,6 +65,25 @@ func TestMergeLaws(t *testing.T) {
 	if _, err := huge.Encode(); err == nil {
 		t.Error("a number that JSON cannot hold was written")
 	}
+}
+
+// decoded reads a partial result as a fuzzer made it: what is refused is Invalid
+// (nil is given), and what is read is written again to the byte.
+func decoded(t *testing.T, a interface {
+	Decode([]byte) (study.Partial, error)
+}, data []byte) study.Partial {
+	t.Helper()
+	p, err := a.Decode(data)
+	if err != nil {
+		if havre.KindOf(err) != havre.Invalid {
+			t.Errorf("kind %q", havre.KindOf(err))
+		}
+		return nil
+	}
+	if again, err := p.Encode(); err != nil || string(again) != string(data) {
+		t.Errorf("%q was read and is written %q", data, again)
+	}
+	return p
 }
 
 func FuzzDecode(f *testing.F) {
