@@ -41,7 +41,7 @@ func (m *Members) Of(i int) (from, to int) {
 
 // atOnce is how many persons are evaluated together: few enough that their
 // events stay in the processor's cache.
-const atOnce = 128
+const atOnce = 64
 
 // Evaluate answers every definition of the plan over one bucket. An error of
 // the reader is given back as it is.
@@ -134,7 +134,8 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 type work struct {
 	plan    *Plan
 	people  *People
-	lo      int // the first person at hand
+	lo      int     // the first person at hand
+	once    persons // those who have one observation period
 	outside outside
 	visits  visits
 	events  []events // by domain
@@ -145,8 +146,10 @@ type work struct {
 
 	attrition tallies
 
+	rules   []settled // of the definition at hand
 	kept    []int32
 	values  []int64
+	near    []nearRow
 	rows    []entry
 	entries []entry
 	periods []Period
@@ -154,11 +157,7 @@ type work struct {
 }
 
 func newWork(p *Plan) *work {
-	w := &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
-	for i := range w.hits {
-		w.hits[i].where = p.criteria[i].group != nil
-	}
-	return w
+	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
 }
 
 // definition follows the steps of circe-be's generateCohort.sql for the persons
@@ -167,20 +166,34 @@ func (w *work) definition(n, lo int) {
 	d := &w.plan.definitions[n]
 	var who persons
 	for _, c := range d.primary {
-		for k, some := range w.hits[c].who {
-			who[k] |= some
+		who |= w.hits[c].who
+	}
+	if who == 0 {
+		return
+	}
+	w.rules = w.rules[:0]
+	for r := range d.rules {
+		rule := w.settle(&d.rules[r])
+		w.rules = append(w.rules, rule)
+		if w.attrition == nil {
+			who &^= rule.no
 		}
 	}
-	who.each(func(i int) { w.person(n, d, lo+i, i) })
+	var additional settled
+	if d.additional != nil {
+		additional = w.settle(d.additional)
+		who &^= additional.no
+	}
+	who.each(func(i int) { w.person(n, d, additional.yes, lo+i, i) })
 }
 
 // person does so for one; local is the person's place among those at hand.
-func (w *work) person(n int, d *plannedDefinition, person, local int) {
+func (w *work) person(n int, d *plannedDefinition, additional persons, person, local int) {
 	w.primary(d, person, local)
 	if len(w.entries) == 0 {
 		return
 	}
-	if d.additional != nil {
+	if d.additional != nil && !additional.has(local) {
 		kept := w.entries[:0]
 		for i := range w.entries {
 			if w.holds(d.additional, w.entries[i:i+1], person, local) {
@@ -216,7 +229,6 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 	latest := date(math.MaxInt32) // what starts later is not the first
 	for place, c := range d.primary {
 		pc := &w.plan.criteria[c]
-		e := &w.events[pc.domain]
 		for _, h := range w.of(c, local) {
 			if h.start > latest && pc.period == nil {
 				break // events come by start
@@ -226,17 +238,14 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 					addDays(op.Start, d.Primary.PriorDays) > h.start || addDays(h.start, d.Primary.PostDays) > op.End {
 					continue
 				}
-				x := entry{start: h.start, end: h.end, opStart: op.Start, opEnd: op.End, visit: NoConcept, row: h.row, sort: h.start, place: int32(place)}
-				if len(e.visit) > 0 {
-					x.visit = e.visit[h.row]
-				}
+				w.entries = enter(w.entries, h, op, c, int32(place))
+				e := &w.entries[len(w.entries)-1]
 				if pc.period != nil && pc.period.Start != noDate {
-					x.sort = w.ownStart(pc, e, h.row)
+					e.sort = pc.ownStart(&w.events[pc.domain], h.row)
 				}
 				if d.Primary.Limit == circe.LimitFirst {
-					latest = min(latest, x.sort)
+					latest = min(latest, e.sort)
 				}
-				w.entries = append(w.entries, x)
 			}
 		}
 	}
@@ -257,7 +266,7 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 				return c
 			}
 		}
-		if c := cmp.Compare(w.idOf(d, a), w.idOf(d, b)); c != 0 {
+		if c := cmp.Compare(w.idOf(&a), w.idOf(&b)); c != 0 {
 			return c
 		}
 		if w.ranked && a.row != b.row {
@@ -271,12 +280,12 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 }
 
 // idOf gives the id of a primary event.
-func (w *work) idOf(d *plannedDefinition, e entry) int64 {
-	return w.events[w.plan.criteria[d.primary[e.place]].domain].id[e.row]
+func (w *work) idOf(e *entry) int64 {
+	return w.events[w.plan.criteria[e.criterion].domain].id[e.row]
 }
 
 // ownStart gives the start of an event for which a fixed date is taken.
-func (w *work) ownStart(c *plannedCriterion, e *events, row int32) date {
+func (c *plannedCriterion) ownStart(e *events, row int32) date {
 	if a := c.adjust; a != nil {
 		if a.StartFromEnd {
 			return addDays(e.end[row], a.StartDays)
@@ -304,36 +313,42 @@ func (w *work) limit(l circe.Limit) {
 
 // include keeps the events that meet every inclusion rule.
 func (w *work) include(n int, d *plannedDefinition, person, local int) {
-	kept := w.entries[:0]
 	if w.attrition != nil {
 		for i := range w.entries {
 			e := &w.entries[i]
 			for r := range d.rules {
-				if w.holds(&d.rules[r], w.entries[i:i+1], person, local) {
+				if w.meets(d, r, i, person, local) {
 					e.met |= 1 << r
 				}
 			}
 		}
 		w.attrition[n].add(w.entries, int32(person))
-		for _, e := range w.entries {
-			if e.met == d.everyMask {
-				kept = append(kept, e)
-			}
-		}
-		w.entries = kept
-		return
 	}
 	if len(d.rules) == 0 {
 		return
 	}
+	kept := 0
 next:
 	for i := range w.entries {
-		for r := range d.rules {
-			if !w.holds(&d.rules[r], w.entries[i:i+1], person, local) {
-				continue next
+		if w.attrition != nil {
+			if w.entries[i].met != d.everyMask {
+				continue
+			}
+		} else {
+			for r := range d.rules {
+				if !w.meets(d, r, i, person, local) {
+					continue next
+				}
 			}
 		}
-		kept = append(kept, w.entries[i])
+		w.entries[kept] = w.entries[i]
+		kept++
 	}
-	w.entries = kept
+	w.entries = w.entries[:kept]
+}
+
+// meets says whether the i-th event meets a rule.
+func (w *work) meets(d *plannedDefinition, rule, i, person, local int) bool {
+	s := w.rules[rule]
+	return s.yes.has(local) || !s.no.has(local) && w.holds(&d.rules[rule], w.entries[i:i+1], person, local)
 }

@@ -12,11 +12,22 @@ import (
 type entry struct {
 	start, end     date
 	opStart, opEnd date
-	visit          int64  // NoConcept: none
-	row            int32  // in the table of its criterion
+	row, criterion int32
 	sort           date   // what decides which event is first
 	place          int32  // of its criterion in the definition
 	met            uint64 // inclusion rules that it meets
+}
+
+// enter adds an event in an observation period to a list. It fills the entry in
+// its place: one that is made elsewhere would be copied before it has left the
+// processor's store buffer, which takes several times as long.
+func enter(list []entry, x hit, op Period, criterion, place int32) []entry {
+	list = slices.Grow(list, 1)[:len(list)+1]
+	e := &list[len(list)-1]
+	e.start, e.end, e.row = x.start, x.end, x.row
+	e.opStart, e.opEnd = op.Start, op.End
+	e.criterion, e.place, e.sort, e.met = criterion, place, x.start, 0
+	return list
 }
 
 // holds says whether a condition holds for an event. rows are the event in
@@ -69,6 +80,50 @@ func (w *work) holds(g *groupPlan, rows []entry, person, local int) bool {
 	return n >= need && n <= most
 }
 
+// settled says of a condition on one event, as far as can be told from who has
+// events at all, for whom of the persons at hand it holds, whichever event it
+// is, and for whom it does not.
+type settled struct{ yes, no persons }
+
+// settle settles a condition for the persons at hand. An event that counts twice
+// (see holds) is not settled by it.
+func (w *work) settle(g *groupPlan) (s settled) {
+	if g.parts() == 0 {
+		return settled{yes: everybody}
+	}
+	switch g.kind {
+	case circe.All:
+		s.yes = everybody
+	case circe.Any:
+		s.no = everybody
+	default:
+		return settled{}
+	}
+	part := func(yes, no persons) {
+		if g.kind == circe.All {
+			s.yes, s.no = s.yes&yes, s.no|no
+		} else {
+			s.yes, s.no = s.yes|yes, s.no&no
+		}
+	}
+	if len(g.people) > 0 {
+		part(0, 0)
+	}
+	for i := range g.correlated {
+		c := &g.correlated[i]
+		if without := ^w.hits[c.criterion].who; c.allows(0) {
+			part(without, 0)
+		} else {
+			part(0, without)
+		}
+	}
+	for i := range g.groups {
+		sub := w.settle(&g.groups[i])
+		part(sub.yes, sub.no)
+	}
+	return s
+}
+
 func (w *work) personHolds(d *demographicPlan, rows []entry, person int) bool {
 	if !w.people.known[person] {
 		return false
@@ -110,32 +165,35 @@ func (s *span) cut(win *circe.Window, r *entry, anyTime bool) bool {
 	if win.IndexEnd {
 		index = r.end
 	}
-	from, to := noDate+1, date(math.MaxInt32)
-	bounded := false
-	for _, b := range [2]struct {
-		e  circe.Endpoint
-		to *date
-	}{{win.From, &from}, {win.To, &to}} {
-		switch {
-		case !b.e.Open && index == noDate:
-			return false
-		case !b.e.Open:
-			*b.to = addDays(index, b.e.Days)
-		case anyTime:
-			continue
-		case b.e.Before:
-			*b.to = r.opStart
-		default:
-			*b.to = r.opEnd
-		}
-		bounded = true
+	if index == noDate && !(win.From.Open && win.To.Open) {
+		return false
+	}
+	from, to := bound(&win.From, index, r), bound(&win.To, index, r)
+	if anyTime && win.From.Open {
+		from = noDate + 1
+	}
+	if anyTime && win.To.Open {
+		to = math.MaxInt32
 	}
 	if win.EventEnd {
-		s.endFrom, s.endTo, s.byEnd = max(s.endFrom, from), min(s.endTo, to), s.byEnd || bounded
+		s.endFrom, s.endTo = max(s.endFrom, from), min(s.endTo, to)
+		s.byEnd = s.byEnd || !(anyTime && win.From.Open && win.To.Open)
 	} else {
 		s.startFrom, s.startTo = max(s.startFrom, from), min(s.startTo, to)
 	}
 	return true
+}
+
+// bound gives the day on which a window around an event begins or ends.
+func bound(e *circe.Endpoint, index date, r *entry) date {
+	switch {
+	case !e.Open:
+		return addDays(index, e.Days)
+	case e.Before:
+		return r.opStart
+	default:
+		return r.opEnd
+	}
 }
 
 // occurs says whether there are as many events around another one as a
@@ -155,8 +213,14 @@ func (w *work) occurs(c *correlatedPlan, rows []entry, local int) bool {
 		}
 		r := &rows[i]
 		s, ok := c.within(r)
-		if !ok || c.RestrictVisit && r.visit == NoConcept {
+		if !ok {
 			continue
+		}
+		visit := int64(NoConcept)
+		if c.RestrictVisit {
+			if visit = w.visitOf(r.criterion, r.row); visit == NoConcept {
+				continue
+			}
 		}
 		for k := range list {
 			h := &list[k]
@@ -166,7 +230,7 @@ func (w *work) occurs(c *correlatedPlan, rows []entry, local int) bool {
 			if h.start < s.startFrom || s.byEnd && (h.end == noDate || h.end < s.endFrom || h.end > s.endTo) {
 				continue
 			}
-			if c.RestrictVisit && w.visitOf(c.criterion, h.row) != r.visit {
+			if c.RestrictVisit && w.visitOf(c.criterion, h.row) != visit {
 				continue
 			}
 			n++
@@ -186,13 +250,18 @@ func (w *work) occurs(c *correlatedPlan, rows []entry, local int) bool {
 		slices.Sort(w.values)
 		n = len(slices.Compact(w.values))
 	}
-	switch o.Comparison {
+	return c.allows(n)
+}
+
+// allows says whether so many events are as many as are asked for.
+func (c *correlatedPlan) allows(n int) bool {
+	switch c.Occurrence.Comparison {
 	case circe.Exactly:
-		return n == o.Count
+		return n == c.Occurrence.Count
 	case circe.NoMoreThan:
-		return n <= o.Count
+		return n <= c.Occurrence.Count
 	default:
-		return n >= o.Count
+		return n >= c.Occurrence.Count
 	}
 }
 
@@ -243,8 +312,8 @@ func (w *work) value(c *correlatedPlan, h *hit) {
 // each event is asked of those persons only for whom somebody wants to know.
 func (w *work) of(criterion int32, local int) []hit {
 	h := &w.hits[criterion]
-	if h.where && h.who.has(local) && !h.settled.has(local) {
-		w.keepWhere(&w.plan.criteria[criterion], h, local)
+	if h.unasked.has(local) {
+		w.keepWhere(criterion, local)
 	}
 	return h.of(local)
 }
@@ -252,19 +321,15 @@ func (w *work) of(criterion int32, local int) []hit {
 // keepWhere keeps the events of a person for which the criterion's condition
 // holds. All deaths of a person are one event to the reference, which knows them
 // by the person's id.
-func (w *work) keepWhere(c *plannedCriterion, h *hits, local int) {
-	e := &w.events[c.domain]
-	together := w.plan.domains[c.domain].ID == ""
+func (w *work) keepWhere(criterion int32, local int) {
+	c, h := &w.plan.criteria[criterion], &w.hits[criterion]
+	together := w.plan.domains[c.domain].together()
 	mine := h.of(local)
 	kept, rows := 0, len(w.rows) // those before belong to conditions that this one is part of
 	for k, x := range mine {
 		for _, op := range w.people.Periods(w.lo + local) {
 			if op.Start <= x.start && x.start <= op.End {
-				r := entry{start: x.start, end: x.end, opStart: op.Start, opEnd: op.End, visit: NoConcept}
-				if len(e.visit) > 0 {
-					r.visit = e.visit[x.row]
-				}
-				w.rows = append(w.rows, r)
+				w.rows = enter(w.rows, x, op, criterion, 0)
 			}
 		}
 		if together && k < len(mine)-1 {
@@ -279,6 +344,7 @@ func (w *work) keepWhere(c *plannedCriterion, h *hits, local int) {
 		}
 		w.rows = w.rows[:rows]
 	}
-	h.spans[local].to = h.spans[local].from + int32(kept)
-	h.settled.put(local)
+	s := h.span(local)
+	s.to = s.from + int32(kept)
+	h.unasked &^= 1 << (local % atOnce)
 }

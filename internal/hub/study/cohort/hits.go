@@ -14,73 +14,98 @@ type hit struct {
 }
 
 // hits are the events that one criterion keeps of the persons at hand, by
-// person, then start.
+// person, then start. They fill one line of the processor's cache.
 type hits struct {
-	list  []hit
-	who   persons         // who has some
-	spans [atOnce]hitSpan // of those
-
-	where   bool    // there is a condition on each event
-	settled persons // for whom it was asked
+	list    []hit
+	spans   []hitSpan // of those who have some, one after another
+	who     persons   // who has some
+	unasked persons   // of whom the condition on each event was not asked yet
 }
 
 // hitSpan is a range of a list of hits.
 type hitSpan struct{ from, to int32 }
 
 // persons is a set of the persons at hand.
-type persons [atOnce / 64]uint64
+type persons uint64
 
-func (p *persons) has(i int) bool { return p[i/64]&(1<<(i%64)) != 0 }
-func (p *persons) put(i int)      { p[i/64] |= 1 << (i % 64) }
+const everybody = ^persons(0)
+
+func (p persons) has(i int) bool { return p>>(i%atOnce)&1 != 0 }
+
+// before counts those who come before the i-th.
+func (p persons) before(i int) int { return bits.OnesCount64(uint64(p & (1<<(i%atOnce) - 1))) }
 
 // each calls f for every one, in order.
-func (p *persons) each(f func(i int)) {
-	for k, left := range p {
-		for ; left != 0; left &= left - 1 {
-			f(k*64 + bits.TrailingZeros64(left))
-		}
+func (p persons) each(f func(i int)) {
+	for ; p != 0; p &= p - 1 {
+		f(bits.TrailingZeros64(uint64(p)))
 	}
 }
+
+// span gives where those of the i-th person at hand are, who has some.
+func (h *hits) span(i int) *hitSpan { return &h.spans[h.who.before(i)] }
 
 // of gives those of the i-th person at hand.
 func (h *hits) of(i int) []hit {
 	if !h.who.has(i) {
 		return nil
 	}
-	return h.list[h.spans[i].from:h.spans[i].to]
+	s := h.span(i)
+	return h.list[s.from:s.to]
+}
+
+// drop keeps nothing of the i-th person, who has some.
+func (h *hits) drop(i int) {
+	s := h.span(i)
+	s.to = s.from
+	h.unasked &^= 1 << (i % atOnce)
 }
 
 // add keeps an event of the i-th person; persons come in order.
-func (h *hits) add(i int, start, end date, row int32) {
-	s := &h.spans[i]
+func (h *hits) add(i int, x hit) {
+	h.list = append(h.list, x)
 	if !h.who.has(i) {
-		h.who.put(i)
-		s.from = int32(len(h.list))
+		h.who |= 1 << (i % atOnce)
+		h.spans = append(h.spans, hitSpan{from: int32(len(h.list)) - 1})
 	}
-	h.list = append(h.list, hit{start, end, row})
-	s.to = int32(len(h.list))
+	h.spans[len(h.spans)-1].to = int32(len(h.list))
+}
+
+// nearRow is what decides which criteria want a row.
+type nearRow struct {
+	hit              // as recorded
+	standard, source int32
 }
 
 // collect hands the events of the persons [lo, hi) to the criteria.
 func (w *work) collect(lo, hi int) {
-	w.lo = lo
+	w.lo, w.once = lo, 0
+	for person := lo; person < hi; person++ {
+		if len(w.people.Periods(person)) == 1 {
+			w.once |= 1 << (person - lo)
+		}
+	}
 	for i := range w.hits {
 		h := &w.hits[i]
-		h.list, h.who, h.settled = h.list[:0], persons{}, persons{}
+		*h = hits{list: h.list[:0], spans: h.spans[:0]}
 	}
 	for i := range w.plan.domains {
 		d, e := &w.plan.domains[i], &w.events[i]
 		standard, source, bySource := d.byStandard.criteria, d.bySource.criteria, len(d.bySource.criteria) > 1
+		near := w.fetch(e, lo, hi, bySource)
 		for person := lo; person < hi; person++ {
-			for _, row := range e.order[e.first[person]:e.first[person+1]] {
-				w.hand(&standard[e.standard[row]], e, row, person, person-lo)
+			n := e.first[person+1] - e.first[person]
+			for k := range near[:n] {
+				row := &near[k]
+				w.hand(&standard[row.standard], e, row.hit, person, person-lo)
 				if bySource {
-					w.hand(&source[e.source[row]], e, row, person, person-lo)
+					w.hand(&source[row.source], e, row.hit, person, person-lo)
 				}
 				for _, c := range d.every {
-					w.offer(c, e, row, person, person-lo)
+					w.offer(c, e, row.hit, person, person-lo)
 				}
 			}
+			near = near[n:]
 		}
 	}
 	for i := range w.plan.criteria {
@@ -88,40 +113,59 @@ func (w *work) collect(lo, hi int) {
 		if c.adjust != nil {
 			h.reorder(&w.events[c.domain])
 		}
+		if c.group != nil {
+			h.unasked = h.who
+			if !w.plan.domains[c.domain].together() {
+				(h.who & w.once & w.settle(c.group).no).each(h.drop)
+			}
+		}
 	}
 }
 
-// endOf gives the end of a row, if ends were read.
-func (e *events) endOf(row int32) date {
-	if len(e.end) == 0 {
-		return noDate
+// fetch lays the rows of the persons [lo, hi) side by side, in order. They come
+// from all over the columns: the processor waits for many of them at a time if
+// nothing else is done meanwhile.
+func (w *work) fetch(e *events, lo, hi int, bySource bool) []nearRow {
+	rows := e.order[e.first[lo]:e.first[hi]]
+	w.near = resized(w.near, len(rows))
+	near := w.near[:len(rows)]
+	for i, row := range rows {
+		n := &near[i]
+		n.start, n.row, n.standard = e.start[row], row, e.standard[row]
+		n.end, n.source = noDate, 0
 	}
-	return e.end[row]
+	if len(e.end) > 0 {
+		for i, row := range rows {
+			near[i].end = e.end[row]
+		}
+	}
+	if bySource {
+		for i, row := range rows {
+			near[i].source = e.source[row]
+		}
+	}
+	return w.near
 }
 
 // hand gives a row to the criteria that want its concept.
-func (w *work) hand(to *wanting, e *events, row int32, person, local int) {
-	if len(to.plain) > 0 {
-		start, end := e.start[row], e.endOf(row)
-		for _, c := range to.plain {
-			w.hits[c].add(local, start, end, row)
-		}
+func (w *work) hand(to *wanting, e *events, x hit, person, local int) {
+	for _, c := range to.plain {
+		w.hits[c].add(local, x)
 	}
 	for _, c := range to.asked {
-		w.offer(c, e, row, person, local)
+		w.offer(c, e, x, person, local)
 	}
 }
 
 // offer lets a criterion see one of its rows, in order; local is the person's
 // place among those at hand.
-func (w *work) offer(i int32, e *events, row int32, person, local int) {
+func (w *work) offer(i int32, e *events, x hit, person, local int) {
 	c, h := &w.plan.criteria[i], &w.hits[i]
-	start, end := e.start[row], e.endOf(row)
 	if c.plain {
-		h.add(local, start, end, row)
+		h.add(local, x)
 		return
 	}
-	if c.source != nil && !contains(c.source, e.sourceID[row]) {
+	if c.source != nil && !contains(c.source, e.sourceID[x.row]) {
 		return
 	}
 	if c.first { // the first of the concepts, before any filter
@@ -131,43 +175,43 @@ func (w *work) offer(i int32, e *events, row int32, person, local int) {
 		w.seen[i] = int32(person) + 1
 	}
 	if c.supply != nil {
-		end = addDays(start, *c.supply)
+		x.end = addDays(x.start, *c.supply)
 	}
 	if a := c.adjust; a != nil {
-		from, to := start, end
+		from, to := x.start, x.end
 		if a.StartFromEnd {
-			from = end
+			from = x.end
 		}
 		if !a.EndFromEnd {
-			to = start
+			to = x.start
 		}
 		if from == noDate || to == noDate {
 			return
 		}
-		start, end = addDays(from, a.StartDays), addDays(to, a.EndDays)
-		if end < start {
+		x.start, x.end = addDays(from, a.StartDays), addDays(to, a.EndDays)
+		if x.end < x.start {
 			return
 		}
 	}
 	for k := range c.filters {
-		if !w.passes(&c.filters[k], e, row, start, end, person) {
+		if !w.passes(&c.filters[k], e, x, person) {
 			return
 		}
 	}
 	if p := c.period; p != nil {
 		for _, at := range [2]date{p.Start, p.End} {
-			if at != noDate && (start > at || end == noDate || end < at) {
+			if at != noDate && (x.start > at || x.end == noDate || x.end < at) {
 				return
 			}
 		}
 		if p.Start != noDate {
-			start = p.Start
+			x.start = p.Start
 		}
 		if p.End != noDate {
-			end = p.End
+			x.end = p.End
 		}
 	}
-	h.add(local, start, end, row)
+	h.add(local, x)
 }
 
 // reorder puts moved events in order again.
@@ -184,40 +228,40 @@ func (h *hits) reorder(e *events) {
 
 // passes says whether an event passes a filter; of an event without rows in
 // PERSON, no condition on the person does.
-func (w *work) passes(f *plannedFilter, e *events, row int32, start, end date, person int) bool {
+func (w *work) passes(f *plannedFilter, e *events, x hit, person int) bool {
 	switch f.subject {
 	case circe.SubjectColumn:
-		x := &e.extra[f.columns[0]]
+		column := &e.extra[f.columns[0]]
 		if f.op == circe.OpIn || f.op == circe.OpNotIn {
-			return f.keepsConcept(x.concept(row))
+			return f.keepsConcept(column.concept(x.row))
 		}
-		v, there := x.float(row)
+		v, there := column.float(x.row)
 		return there && f.keeps(v)
 	case circe.SubjectText:
-		return e.extra[f.columns[0]].ok[row]
+		return e.extra[f.columns[0]].ok[x.row]
 	case circe.SubjectLength:
-		return end != noDate && f.keeps(float64(end)-float64(start))
+		return x.end != noDate && f.keeps(float64(x.end)-float64(x.start))
 	case circe.SubjectSpecialty:
-		kind, there := e.kind(f.columns[0], row, w.outside.providers)
+		kind, there := e.kind(f.columns[0], x.row, w.outside.providers)
 		return f.keepsConcept(kind, there && kind != NoConcept)
 	case circe.SubjectPlace:
-		kind, there := e.kind(f.columns[0], row, w.outside.sites)
+		kind, there := e.kind(f.columns[0], x.row, w.outside.sites)
 		return there && f.keepsConcept(kind, kind != NoConcept)
 	case circe.SubjectVisit:
-		kind, there := w.visits.kind(person, e.visit[row])
+		kind, there := w.visits.kind(person, e.visit[x.row])
 		return there && f.keepsConcept(kind, kind != NoConcept)
 	case circe.SubjectLowRatio, circe.SubjectHighRatio:
-		v, there := e.extra[f.columns[0]].float(row)
-		by, also := e.extra[f.columns[1]].float(row)
+		v, there := e.extra[f.columns[0]].float(x.row)
+		by, also := e.extra[f.columns[1]].float(x.row)
 		return there && also && by != 0 && f.keeps(v/by)
 	case circe.SubjectAbnormal:
-		v, there := e.extra[f.columns[0]].float(row)
-		low, hasLow := e.extra[f.columns[1]].float(row)
-		high, hasHigh := e.extra[f.columns[2]].float(row)
-		concept, coded := e.extra[f.columns[3]].concept(row)
+		v, there := e.extra[f.columns[0]].float(x.row)
+		low, hasLow := e.extra[f.columns[1]].float(x.row)
+		high, hasHigh := e.extra[f.columns[2]].float(x.row)
+		concept, coded := e.extra[f.columns[3]].concept(x.row)
 		return there && (hasLow && v < low || hasHigh && v > high) || coded && contains(abnormalConcepts, concept)
 	}
-	return w.people.passes(f, start, end, person)
+	return w.people.passes(f, x.start, x.end, person)
 }
 
 // kind gives the kind of the provider or care site of a row.

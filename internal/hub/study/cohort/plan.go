@@ -114,6 +114,10 @@ type domainPlan struct {
 	every      []int32
 }
 
+// together says whether all events of a person are one to the reference: it knows
+// a death by the person's id.
+func (d *domainPlan) together() bool { return d.ID == "" }
+
 // extraColumn is a column that filters or counts look at. A text column is
 // compared with its pattern as it is read.
 type extraColumn struct {
