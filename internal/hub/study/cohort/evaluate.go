@@ -107,7 +107,9 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 			return nil, err
 		}
 	}
-	w.result = &Result{People: w.people, Cohorts: make([]Members, len(p.definitions))}
+	for n := range w.members {
+		w.members[n] = w.members[n][:0]
+	}
 	w.attrition = nil
 	if how != countNothing {
 		w.attrition = newTallies(p, how == countEach)
@@ -123,10 +125,11 @@ func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *Peo
 			w.definition(n, lo)
 		}
 	}
+	res := &Result{People: w.people, Cohorts: w.cohorts()}
 	if how != countNothing {
-		w.result.Attrition, w.result.counts = w.attrition.done()
+		res.Attrition, res.counts = w.attrition.done()
 	}
-	return w.result, nil
+	return res, nil
 }
 
 // work is the state of one evaluation. Its lists are used again for each
@@ -138,11 +141,11 @@ type work struct {
 	once    persons // those who have one observation period
 	outside outside
 	visits  visits
-	events  []events // by domain
-	hits    []hits   // by criterion
-	seen    []int32  // by criterion that wants the first event: 1 + the last person who had one
-	result  *Result
-	ranked  bool // ids are ranks: see ranker
+	events  []events   // by domain
+	hits    []hits     // by criterion
+	seen    []int32    // by criterion that wants the first event: 1 + the last person who had one
+	members [][]member // by definition
+	ranked  bool       // ids are ranks: see ranker
 
 	attrition tallies
 
@@ -157,7 +160,7 @@ type work struct {
 }
 
 func newWork(p *Plan) *work {
-	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria))}
+	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria)), members: make([][]member, len(p.definitions))}
 }
 
 // definition follows the steps of circe-be's generateCohort.sql for the persons

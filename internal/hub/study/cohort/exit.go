@@ -84,13 +84,19 @@ func unite(periods []Period, pad int64) []Period {
 	return periods[:n]
 }
 
+// member is a period of one person in a cohort.
+type member struct {
+	person int32
+	Period
+}
+
 // collapse unites the periods of a person, cuts them to the censor window and
 // adds them to the cohort.
 func (w *work) collapse(n int, d *plannedDefinition, person int) {
-	out := &w.result.Cohorts[n]
+	out := &w.members[n]
 	w.periods = unite(w.periods, int64(d.EraPad))
 	censored := d.CensorStart != noDate || d.CensorEnd != noDate
-	before := len(out.Person)
+	before := len(*out)
 	for _, era := range w.periods {
 		if d.CensorStart != noDate {
 			era.Start = max(era.Start, d.CensorStart)
@@ -101,11 +107,35 @@ func (w *work) collapse(n int, d *plannedDefinition, person int) {
 		if censored && era.Start > era.End {
 			continue
 		}
-		out.Person = append(out.Person, int32(person))
-		out.Start = append(out.Start, era.Start)
-		out.End = append(out.End, era.End)
+		*out = append(*out, member{int32(person), era})
 	}
-	if w.attrition != nil && len(w.periods) > 0 && len(out.Person) == before {
+	if w.attrition != nil && len(w.periods) > 0 && len(*out) == before {
 		w.attrition[n].lose(int32(person))
 	}
+}
+
+// cohorts gives the members of each definition, in memory of their own.
+func (w *work) cohorts() []Members {
+	all := 0
+	for _, of := range w.members {
+		all += len(of)
+	}
+	memory := make([]int32, 3*all)
+	take := func(n int) []int32 {
+		some := memory[:n:n]
+		memory = memory[n:]
+		return some
+	}
+	out := make([]Members, len(w.members))
+	for n, of := range w.members {
+		if len(of) == 0 {
+			continue
+		}
+		m := Members{take(len(of)), take(len(of)), take(len(of))}
+		for i, x := range of {
+			m.Person[i], m.Start[i], m.End[i] = x.person, x.Start, x.End
+		}
+		out[n] = m
+	}
+	return out
 }

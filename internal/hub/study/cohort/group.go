@@ -344,6 +344,10 @@ func (w *work) keepWhere(criterion int32, local int) {
 		}
 		w.rows = w.rows[:rows]
 	}
+	if kept == 0 {
+		h.drop(local)
+		return
+	}
 	s := h.span(local)
 	s.to = s.from + int32(kept)
 	h.unasked &^= 1 << (local % atOnce)

@@ -56,9 +56,10 @@ func (h *hits) of(i int) []hit {
 
 // drop keeps nothing of the i-th person, who has some.
 func (h *hits) drop(i int) {
-	s := h.span(i)
-	s.to = s.from
-	h.unasked &^= 1 << (i % atOnce)
+	at := h.who.before(i)
+	h.spans = slices.Delete(h.spans, at, at+1)
+	h.who &^= 1 << (i % atOnce)
+	h.unasked &= h.who
 }
 
 // add keeps an event of the i-th person; persons come in order.
