@@ -12,6 +12,7 @@
 // the order of persons and dates (load.go); every row is handed to the criteria
 // that want its concept, which list the events they keep (hits.go); each
 // definition then visits the persons who have an event that lets them enter,
-// and nobody else (evaluate.go, group.go, exit.go). Persons are taken a
-// hundred or so at a time, so that what they need stays in the processor's cache.
+// and nobody else (evaluate.go, group.go, exit.go). Persons are taken
+// 64 at a time, so that what they need stays in the processor's cache and sets of
+// them fit in a word.
 package cohort

@@ -40,7 +40,7 @@ func (m *Members) Of(i int) (from, to int) {
 }
 
 // atOnce is how many persons are evaluated together: few enough that their
-// events stay in the processor's cache.
+// events stay in the processor's cache, and a set of them is one word.
 const atOnce = 64
 
 // Evaluate answers every definition of the plan over one bucket. An error of
@@ -231,6 +231,9 @@ func (w *work) primary(d *plannedDefinition, person, local int) {
 	periods := w.people.Periods(person)
 	latest := date(math.MaxInt32) // what starts later is not the first
 	for place, c := range d.primary {
+		if !w.hits[c].who.has(local) {
+			continue
+		}
 		pc := &w.plan.criteria[c]
 		for _, h := range w.of(c, local) {
 			if h.start > latest && pc.period == nil {

@@ -168,12 +168,12 @@ func (s *span) cut(win *circe.Window, r *entry, anyTime bool) bool {
 	if index == noDate && !(win.From.Open && win.To.Open) {
 		return false
 	}
-	from, to := bound(&win.From, index, r), bound(&win.To, index, r)
-	if anyTime && win.From.Open {
-		from = noDate + 1
+	from, to := noDate+1, date(math.MaxInt32)
+	if !anyTime || !win.From.Open {
+		from = bound(win.From, index, r)
 	}
-	if anyTime && win.To.Open {
-		to = math.MaxInt32
+	if !anyTime || !win.To.Open {
+		to = bound(win.To, index, r)
 	}
 	if win.EventEnd {
 		s.endFrom, s.endTo = max(s.endFrom, from), min(s.endTo, to)
@@ -185,7 +185,7 @@ func (s *span) cut(win *circe.Window, r *entry, anyTime bool) bool {
 }
 
 // bound gives the day on which a window around an event begins or ends.
-func bound(e *circe.Endpoint, index date, r *entry) date {
+func bound(e circe.Endpoint, index date, r *entry) date {
 	switch {
 	case !e.Open:
 		return addDays(index, e.Days)
