@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,49 +20,60 @@ import (
 // headerBytes is what is read ahead of a page, for its header.
 const headerBytes = 256
 
-// columns reads whole column chunks of a source, whose bytes are fetched.
+// columns reads parts of row groups of a source, whose bytes are fetched.
 // Numbers and days are decoded straight into recycled memory; text, which callers
 // may keep longer than its batch, into memory of its own.
 type columns struct {
 	src    *source
+	places []int // of the columns in the file
 	window *window
 	file   *file.Reader
 	text   *pqarrow.FileReader // nil until there is a text column
 }
 
-// columns gives a reader of some columns of some row groups, which it fetches.
-// It serves one goroutine.
-func (s *source) columns(ctx context.Context, groups []int, names []string) (*columns, error) {
-	var ranges [][2]int64
-	for _, g := range groups {
-		for _, name := range names {
-			r, err := s.chunk(g, name)
-			if err != nil {
-				return nil, err
-			}
-			ranges = append(ranges, r)
+// columns gives a reader of some columns of some parts, which it fetches. It
+// serves one goroutine.
+func (s *source) columns(ctx context.Context, parts []part, names []string) (*columns, error) {
+	places := make([]int, len(names))
+	for i, name := range names {
+		var err error
+		if places[i], err = s.column(name); err != nil {
+			return nil, err
 		}
+	}
+	var ranges [][2]int64
+	for _, p := range parts {
+		some, err := s.stretches(p, places...)
+		if err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, some...)
 	}
 	if err := s.fetchPlain(ctx, ranges); err != nil {
 		return nil, err
 	}
-	w := &window{SectionReader: io.NewSectionReader(s.plain, 0, s.entry.Plain)}
+	w := s.window()
 	props := parquet.NewReaderProperties(recycled)
 	props.BufferedStreamEnabled, props.BufferSize = true, headerBytes
 	f, err := file.NewParquetReader(w, file.WithMetadata(s.meta), file.WithReadProps(props))
 	if err != nil {
 		return nil, s.damaged("it is not Parquet", err)
 	}
-	return &columns{src: s, window: w, file: f}, nil
+	return &columns{src: s, places: places, window: w, file: f}, nil
+}
+
+// column gives the place of a column.
+func (s *source) column(name string) (int, error) {
+	at := s.meta.Schema.ColumnIndexByName(name)
+	if at < 0 {
+		return 0, s.damaged("it has no column "+name, nil)
+	}
+	return at, nil
 }
 
 // chunk gives offset and length, in the plaintext, of one column in one row group.
-func (s *source) chunk(group int, name string) (r [2]int64, err error) {
-	i := s.meta.Schema.ColumnIndexByName(name)
-	if i < 0 {
-		return r, s.damaged("it has no column "+name, nil)
-	}
-	c, err := s.meta.RowGroup(group).ColumnChunk(i)
+func (s *source) chunk(group, column int) (r [2]int64, err error) {
+	c, err := s.meta.RowGroup(group).ColumnChunk(column)
 	if err != nil {
 		return r, s.damaged("a column chunk is unreadable", err)
 	}
@@ -75,26 +87,68 @@ func (s *source) chunk(group int, name string) (r [2]int64, err error) {
 	return r, nil
 }
 
-// window is the plaintext of a source, of which one stretch is in memory.
+// window is the plaintext of a source, of which some stretches are in memory.
 type window struct {
 	*io.SectionReader
+	tail stretch // stays
+	held []stretch
+}
+
+type stretch struct {
 	at   int64
 	data []byte
 }
 
+func (s stretch) holds(off int64) bool { return off >= s.at && off < s.at+int64(len(s.data)) }
+
+func (s *source) window() *window {
+	return &window{SectionReader: io.NewSectionReader(s.plain, 0, s.entry.Plain), tail: s.tail}
+}
+
+// ReadAt gives no more than is left of a stretch: what is read ahead of a page's
+// header is not worth opening more.
 func (w *window) ReadAt(p []byte, off int64) (int, error) {
-	if off >= w.at && off+int64(len(p)) <= w.at+int64(len(w.data)) {
-		return copy(p, w.data[off-w.at:]), nil
+	for _, s := range append(w.held, w.tail) {
+		if s.holds(off) {
+			n := copy(p, s.data[off-s.at:])
+			if n < len(p) {
+				return n, io.EOF
+			}
+			return n, nil
+		}
 	}
 	return w.SectionReader.ReadAt(p, off)
 }
 
-// read gives one column of one row group, which must be of the type.
-func (c *columns) read(ctx context.Context, group int, name string, dt arrow.DataType) (arrow.Array, error) {
+// hold opens stretches of the plaintext in place of those held; each is one read,
+// since each read costs the memory of a chunk besides.
+func (w *window) hold(stretches [][2]int64) error {
+	w.release()
+	for _, s := range stretches {
+		data := recycled.Allocate(int(s[1]))
+		w.held = append(w.held, stretch{s[0], data})
+		if n, err := w.SectionReader.ReadAt(data, s[0]); n < len(data) {
+			return err
+		}
+	}
+	return nil
+}
+
+// release gives the memory of what is held back.
+func (w *window) release() {
+	for _, s := range w.held {
+		recycled.Free(s.data)
+	}
+	w.held = w.held[:0]
+}
+
+// read gives one column of a part, which must be of the type. The caller releases
+// it.
+func (c *columns) read(ctx context.Context, p part, name string, dt arrow.DataType) (arrow.Array, error) {
 	if at := c.src.schema.FieldIndices(name); len(at) != 1 || !arrow.TypeEqual(c.src.schema.Field(at[0]).Type, dt) {
 		return nil, havre.E("warehouse.read", havre.Tampered, "a segment's column "+name+" is not of the type "+dt.String())
 	}
-	a, err := c.decode(ctx, group, name, dt)
+	a, err := c.column(ctx, p, name, dt)
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -104,45 +158,128 @@ func (c *columns) read(ctx context.Context, group int, name string, dt arrow.Dat
 	return a, nil
 }
 
-func (c *columns) decode(ctx context.Context, group int, name string, dt arrow.DataType) (a arrow.Array, err error) {
+func (c *columns) column(ctx context.Context, p part, name string, dt arrow.DataType) (a arrow.Array, err error) {
 	defer gaveUp(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	at := c.src.meta.Schema.ColumnIndexByName(name)
-	rows := c.src.meta.RowGroup(group).NumRows()
-	if rows < 0 || rows > c.src.entry.Rows {
-		return nil, errors.New("a row group is longer than the segment")
-	}
-	if dt.ID() == arrow.STRING {
-		return c.decodeText(ctx, group, at)
-	}
-	chunk, err := c.src.chunk(group, name)
+	at, err := c.src.column(name)
 	if err != nil {
 		return nil, err
 	}
-	data := recycled.Allocate(int(chunk[1]))
-	defer recycled.Free(data)
-	if n, err := c.window.SectionReader.ReadAt(data, chunk[0]); n < len(data) {
+	if rows := c.src.meta.RowGroup(p.group).NumRows(); rows < 0 || rows > c.src.entry.Rows {
+		return nil, errors.New("a row group is longer than the segment")
+	}
+	if !p.byPage {
+		return c.decode(ctx, p, at, dt)
+	}
+	return c.byPage(ctx, p, at, dt)
+}
+
+// byPage reads a part from the pages that stay, after it has decoded those that
+// are missing.
+func (c *columns) byPage(ctx context.Context, p part, at int, dt arrow.DataType) (arrow.Array, error) {
+	pages, err := c.src.pages(p.group, at)
+	if err != nil {
 		return nil, err
 	}
-	c.window.at, c.window.data = chunk[0], data
-	defer func() { c.window.data = nil }()
-	r, err := c.file.RowGroup(group).Column(at)
+	if pages == nil {
+		return nil, errors.New("one of its columns has no index of pages")
+	}
+	places := pages.of(p.spans)
+	have := make([]arrow.Array, len(places))
+	missing := part{group: p.group, byPage: true}
+	c.src.mu.Lock()
+	for i, k := range places {
+		if have[i] = pages.values[k]; have[i] == nil {
+			missing.spans = append(missing.spans, pages.at[k].rows)
+		}
+	}
+	c.src.mu.Unlock()
+	if len(missing.spans) > 0 {
+		a, err := c.decode(ctx, missing, at, dt)
+		if err != nil {
+			return nil, err
+		}
+		c.src.grown(c.src, int64(a.Data().SizeInBytes()))
+		from := int64(0)
+		c.src.mu.Lock()
+		for i, k := range places {
+			if have[i] == nil {
+				n := pages.at[k].rows.hi - pages.at[k].rows.lo
+				have[i] = array.NewSlice(a, from, from+n) // never released: others may hold it
+				pages.values[k] = have[i]
+				from += n
+			}
+		}
+		c.src.mu.Unlock()
+	}
+	var pieces []arrow.Array
+	defer func() { releaseColumns(pieces) }()
+	i := 0
+	for _, span := range p.spans {
+		for lo := span.lo; lo < span.hi; {
+			rows := pages.at[places[i]].rows
+			if rows.hi <= lo {
+				i++
+				continue
+			}
+			hi := min(span.hi, rows.hi)
+			pieces = append(pieces, array.NewSlice(have[i], lo-rows.lo, hi-rows.lo))
+			lo = hi
+		}
+	}
+	if len(pieces) == 1 {
+		pieces[0].Retain()
+		return pieces[0], nil
+	}
+	return array.Concatenate(pieces, memory.DefaultAllocator)
+}
+
+// decode decodes a part of a column.
+func (c *columns) decode(ctx context.Context, p part, at int, dt arrow.DataType) (a arrow.Array, err error) {
+	if dt.ID() == arrow.STRING {
+		return c.decodeText(ctx, p.group, at)
+	}
+	if err := c.open(p, at); err != nil {
+		return nil, err
+	}
+	r, err := c.file.RowGroup(p.group).Column(at)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	switch r := r.(type) {
 	case *file.Int64ColumnChunkReader:
-		return decodeFixed(r, int(rows), dt, arrow.Int64Traits.CastFromBytes)
+		return decodeFixed(r, p, dt, arrow.Int64Traits.CastFromBytes)
 	case *file.Int32ColumnChunkReader:
-		return decodeFixed(r, int(rows), dt, arrow.Int32Traits.CastFromBytes)
+		return decodeFixed(r, p, dt, arrow.Int32Traits.CastFromBytes)
 	case *file.Float64ColumnChunkReader:
-		return decodeFixed(r, int(rows), dt, arrow.Float64Traits.CastFromBytes)
+		return decodeFixed(r, p, dt, arrow.Float64Traits.CastFromBytes)
 	}
 	return nil, errors.New("a column is of an unknown kind")
 }
+
+// open sees to it that a column of a part is held, and with it all others that
+// are wanted.
+func (c *columns) open(p part, at int) error {
+	want, err := c.src.stretches(p, at)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(want, func(s [2]int64) bool {
+		return !slices.ContainsFunc(c.window.held, func(h stretch) bool { return h.holds(s[0]) && h.holds(s[0]+s[1]-1) })
+	}) {
+		return nil
+	}
+	if want, err = c.src.stretches(p, c.places...); err != nil {
+		return err
+	}
+	return c.window.hold(want)
+}
+
+// close gives memory back; the reader may be used again.
+func (c *columns) close() { c.window.release() }
 
 // fixedReader is a file.ColumnChunkReader of a type of fixed width.
 type fixedReader[T any] interface {
@@ -150,8 +287,9 @@ type fixedReader[T any] interface {
 	ReadBatch(rows int64, values []T, definition, repetition []int16) (int64, int, error)
 }
 
-// decodeFixed reads all rows of a column of fixed width. What is null is zero.
-func decodeFixed[T int32 | int64 | float64](r fixedReader[T], rows int, dt arrow.DataType, cast func([]byte) []T) (arrow.Array, error) {
+// decodeFixed reads a part of a column of fixed width. What is null is zero.
+func decodeFixed[T int32 | int64 | float64](r fixedReader[T], p part, dt arrow.DataType, cast func([]byte) []T) (arrow.Array, error) {
+	rows := int(p.rows())
 	values := resized(rows * dt.(arrow.FixedWidthDataType).Bytes())
 	defer values.Release()
 	to := cast(values.Bytes())
@@ -164,30 +302,49 @@ func decodeFixed[T int32 | int64 | float64](r fixedReader[T], rows int, dt arrow
 		defer b.Release()
 		levels = arrow.Int16Traits.CastFromBytes(b.Bytes())
 	}
-	n, present, err := r.ReadBatch(int64(rows), to, levels, nil)
-	if err == nil {
-		err = r.Err()
+	done, nulls := 0, 0
+	for _, span := range p.spans {
+		if p.byPage {
+			if err := r.SeekToRow(span.lo); err != nil {
+				return nil, err
+			}
+		}
+		end := done + int(span.hi-span.lo)
+		var here []int16
+		if levels != nil {
+			here = levels[done:end]
+		}
+		n, present, err := r.ReadBatch(span.hi-span.lo, to[done:end], here, nil)
+		if err == nil {
+			err = r.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if int(n) != end-done || levels == nil && present != end-done {
+			return nil, errors.New("a column has fewer rows than its group")
+		}
+		if present < end-done {
+			spread(to[done:end], here, present)
+			nulls += end - done - present
+		}
+		done = end
 	}
-	if err != nil {
-		return nil, err
-	}
-	if int(n) != rows || levels == nil && present != rows {
-		return nil, errors.New("a column has fewer rows than its group")
-	}
-	if present == rows {
+	if nulls == 0 {
 		return newArray(dt, rows, nil, values, 0), nil
 	}
 	valid := resized(int(bitutil.BytesForBits(int64(rows))))
 	defer valid.Release()
-	nulls := rows - present
-	spread(to, levels, valid.Bytes(), present)
+	clear(valid.Bytes())
+	for i, level := range levels {
+		valid.Bytes()[i/8] |= byte(level) << (i % 8)
+	}
 	return newArray(dt, rows, valid, values, nulls), nil
 }
 
 // spread moves the values that are present, which come first, to where they
-// belong, and marks them.
-func spread[T any](values []T, levels []int16, valid []byte, present int) {
-	clear(valid)
+// belong.
+func spread[T any](values []T, levels []int16, present int) {
 	var none T
 	for i := len(levels) - 1; i >= 0; i-- {
 		if levels[i] == 0 {
@@ -196,7 +353,6 @@ func spread[T any](values []T, levels []int16, valid []byte, present int) {
 		}
 		present--
 		values[i] = values[present]
-		valid[i/8] |= 1 << (i % 8)
 	}
 }
 

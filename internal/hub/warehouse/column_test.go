@@ -3,10 +3,11 @@ package warehouse
 import (
 	"bytes"
 	"context"
-	"io"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -86,13 +87,19 @@ func TestRecycler(t *testing.T) {
 // sourceOf gives an opened source of Parquet that is fetched, for tests of
 // decoding alone.
 func sourceOf(data []byte, rows int64) (s *source, err error) {
-	s = newSource(nil, Segment{Rows: rows, Size: int64(len(data)), Plain: int64(len(data))}, nil)
+	s = newSource(nil, Segment{Rows: rows, Size: int64(len(data)), Plain: int64(len(data))}, func(*source, int64) {})
 	for i := range s.blocks {
 		s.blocks[i].Store(new([]byte))
 	}
 	s.begun, s.plain = true, bytes.NewReader(data)
-	s.meta, s.schema, err = footerOf(io.NewSectionReader(s.plain, 0, int64(len(data))))
-	return s, err
+	if err := s.keepTail(0); err != nil {
+		return nil, err
+	}
+	if s.meta, s.schema, err = footerOf(s.window()); err != nil {
+		return nil, err
+	}
+	footer := int64(len(data)) - 8 - int64(binary.LittleEndian.Uint32(data[len(data)-8:]))
+	return s, s.openIndex(context.Background(), s.meta, footer)
 }
 
 // columnKinds are the columns of random tables: concepts ascend, as in a segment.
@@ -162,25 +169,32 @@ func rowText(b arrow.RecordBatch, i int) string {
 	return s
 }
 
-// readAllOf reads all columns of a source, group by group, as readSource does.
-func readAllOf(s *source, filters []filter) (rows []string, err error) {
+// readAllOf reads all columns of a source, group by group, as readSource does,
+// and says of how many rows.
+func readAllOf(s *source, filters []filter) (rows []string, read int64, err error) {
 	ctx := context.Background()
-	groups := make([]int, s.meta.NumRowGroups())
-	for g := range groups {
-		groups[g] = g
+	parts := make([]part, s.meta.NumRowGroups())
+	for g := range parts {
+		parts[g] = s.wholeGroup(g)
+		if len(filters) > 0 && filters[0].column == "concept" {
+			if parts[g], err = s.partOf(g, "concept", filters[0].wanted); err != nil {
+				return nil, 0, err
+			}
+		}
+		read += parts[g].rows()
 	}
 	var names []string
 	for _, f := range columnKinds.Fields() {
 		names = append(names, f.Name)
 	}
-	c, err := s.columns(ctx, groups, names)
+	c, err := s.columns(ctx, parts, names)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, g := range groups {
-		b, err := c.batch(ctx, g, columnKinds, filters)
+	for _, p := range parts {
+		b, err := c.batch(ctx, p, columnKinds, filters)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if b == nil {
 			continue
@@ -190,7 +204,7 @@ func readAllOf(s *source, filters []filter) (rows []string, err error) {
 		}
 		b.Release()
 	}
-	return rows, nil
+	return rows, read, nil
 }
 
 // TestColumns: whatever encodings, nulls, pages, row groups and filters there
@@ -199,8 +213,11 @@ func TestColumns(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	encodings := map[string][]parquet.WriterProperty{
 		"dictionary": nil, "plain": {parquet.WithDictionaryDefault(false)}, "short dictionary": {parquet.WithDictionaryPageSizeLimit(700)},
-		"second format": {parquet.WithDataPageVersion(parquet.DataPageV2)}, "uncompressed": {parquet.WithCompression(compress.Codecs.Uncompressed)},
+		"index": {parquet.WithPageIndexEnabled(true)}, "index, plain": {parquet.WithPageIndexEnabled(true), parquet.WithDictionaryDefault(false)},
+		"index, second format": {parquet.WithPageIndexEnabled(true), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithDictionaryPageSizeLimit(700)},
+		"second format":        {parquet.WithDataPageVersion(parquet.DataPageV2)}, "uncompressed": {parquet.WithCompression(compress.Codecs.Uncompressed)},
 	}
+	var leftOut int64
 	for _, nulls := range []float64{-1, 0, 0.02, 0.9, 1} {
 		for _, size := range []struct{ rows, group int }{{1, 10}, {8, 3}, {999, 100}, {4000, 4000}, {4001, 2000}} {
 			for name, props := range encodings {
@@ -213,7 +230,7 @@ func TestColumns(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, filters := range [][]filter{nil, {{"concept", []int64{0, 3, 4, 17}}}, {{"person", []int64{1, 2, 40}}}, {{"concept", []int64{0, 1, 2, 3, 5, 8}}, {"person", []int64{0, 7, 8, 9, 49}}}, {{"concept", nil}}} {
+				for _, filters := range [][]filter{nil, {{"concept", []int64{0, 3, 4, 17}}}, {{"concept", []int64{1, 30}}}, {{"person", []int64{1, 2, 40}}}, {{"concept", []int64{0, 1, 2, 3, 5, 8}}, {"person", []int64{0, 7, 8, 9, 49}}}, {{"concept", nil}}} {
 					var want []string
 					for i := range size.rows {
 						if !slices.ContainsFunc(filters, func(f filter) bool {
@@ -223,13 +240,21 @@ func TestColumns(t *testing.T) {
 							want = append(want, rowText(rows, i))
 						}
 					}
-					got, err := readAllOf(s, filters)
+					got, read, err := readAllOf(s, filters)
+					if indexed := strings.HasPrefix(name, "index"); indexed {
+						leftOut += rows.NumRows() - read
+					} else if read < rows.NumRows() {
+						t.Errorf("%s: rows were left out without an index", name)
+					}
 					if err != nil || !slices.Equal(got, want) {
 						t.Fatalf("%s, %g null, %d rows by %d, filters %v: %d rows, want %d: %v", name, nulls, size.rows, size.group, filters, len(got), len(want), err)
 					}
 				}
 			}
 		}
+	}
+	if leftOut < 10_000 {
+		t.Errorf("the indexes of pages left out %d rows only", leftOut)
 	}
 }
 
@@ -244,16 +269,17 @@ func TestColumnOfAnotherType(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range []arrow.Field{{Name: "day", Type: arrow.PrimitiveTypes.Int64}, {Name: "text", Type: arrow.FixedWidthTypes.Date32}, {Name: "key", Type: arrow.BinaryTypes.String}, {Name: "none", Type: arrow.BinaryTypes.String}} {
-		c, err := s.columns(t.Context(), []int{0}, []string{f.Name})
+		whole := s.wholeGroup(0)
+		c, err := s.columns(t.Context(), []part{whole}, []string{f.Name})
 		if err == nil {
-			_, err = c.batch(t.Context(), 0, arrow.NewSchema([]arrow.Field{f}, nil), nil)
+			_, err = c.batch(t.Context(), whole, arrow.NewSchema([]arrow.Field{f}, nil), nil)
 		}
 		if havre.KindOf(err) != havre.Tampered {
 			t.Errorf("%s as %s: %v", f.Name, f.Type, err)
 		}
 	}
 	s.entry.Rows = 9
-	if _, err := readAllOf(s, nil); havre.KindOf(err) != havre.Tampered {
+	if _, _, err := readAllOf(s, nil); havre.KindOf(err) != havre.Tampered {
 		t.Errorf("more rows than the manifest says: %v", err)
 	}
 }
@@ -261,7 +287,7 @@ func TestColumnOfAnotherType(t *testing.T) {
 // FuzzColumns: Parquet of any bytes gives rows or Tampered.
 func FuzzColumns(f *testing.F) {
 	for i, nulls := range []float64{-1, 0.3, 1} {
-		data, err := asParquet(randomRows(rand.New(rand.NewPCG(1, uint64(i))), 40, nulls), 30, parquet.WithCompression(compress.Codecs.Uncompressed))
+		data, err := asParquet(randomRows(rand.New(rand.NewPCG(1, uint64(i))), 40, nulls), 30, parquet.WithCompression(compress.Codecs.Uncompressed), parquet.WithPageIndexEnabled(true), parquet.WithDataPageSize(100), parquet.WithBatchSize(5))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -272,8 +298,10 @@ func FuzzColumns(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := readAllOf(s, []filter{{"person", []int64{3, 4, 5}}}); err != nil && havre.KindOf(err) != havre.Tampered {
-			t.Error(err)
+		for _, f := range []filter{{"person", []int64{3, 4, 5}}, {"concept", []int64{0}}} {
+			if _, _, err := readAllOf(s, []filter{f}); err != nil && havre.KindOf(err) != havre.Tampered {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -100,7 +100,7 @@ func (f *fsck) fault(object string, err error) error {
 }
 
 func (f *fsck) snapshots(ctx context.Context, p havre.Progress) error {
-	last, err := f.w.last(ctx)
+	last, err := f.w.highest(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-// batch gives the rows of a row group that pass all filters; nil if there is
-// none. Where none passes, no other column is decoded.
-func (c *columns) batch(ctx context.Context, group int, schema *arrow.Schema, filters []filter) (arrow.RecordBatch, error) {
+// batch gives the rows of a part that pass all filters; nil if there is none.
+// Where none passes, no other column is decoded.
+func (c *columns) batch(ctx context.Context, p part, schema *arrow.Schema, filters []filter) (arrow.RecordBatch, error) {
 	read := map[string]arrow.Array{}
 	defer func() {
 		for _, a := range read {
@@ -24,13 +24,13 @@ func (c *columns) batch(ctx context.Context, group int, schema *arrow.Schema, fi
 		if a, ok := read[name]; ok {
 			return a, nil
 		}
-		a, err := c.read(ctx, group, name, dt)
+		a, err := c.read(ctx, p, name, dt)
 		if err == nil {
 			read[name] = a
 		}
 		return a, err
 	}
-	rows := c.src.meta.RowGroup(group).NumRows()
+	rows := p.rows()
 	if rows == 0 {
 		return nil, nil
 	}
@@ -43,6 +43,14 @@ func (c *columns) batch(ctx context.Context, group int, schema *arrow.Schema, fi
 		if runs = both(runs, matching(a.(*array.Int64), f.wanted)); len(runs) == 0 {
 			return nil, nil
 		}
+	}
+	if p.byPage { // the pages stay: take from them what is wanted
+		for name, a := range read {
+			a.Release()
+			delete(read, name)
+		}
+		p = p.narrow(runs)
+		runs = []run{{0, p.rows()}}
 	}
 	cols := make([]arrow.Array, schema.NumFields())
 	defer releaseColumns(cols)

@@ -83,24 +83,55 @@ type head struct {
 // manifest: the leaves are the canonical JSON of the head, of each delivery,
 // of each segment and of each rejected object, in the manifest's order.
 func (m *Manifest) Root() (string, error) {
-	leaves := []any{head{m.Format, m.Number, m.Parent, m.Created, m.CDMVersion, m.Buckets}}
-	for _, d := range m.Deliveries {
-		leaves = append(leaves, d)
+	l, err := m.leaves()
+	if err != nil {
+		return "", err
 	}
-	for _, s := range m.Segments {
-		leaves = append(leaves, s)
+	return l.root()
+}
+
+// leaves are the leaves of a manifest's tree.
+type leaves struct {
+	head                           json.RawMessage
+	deliveries, segments, rejected []json.RawMessage
+}
+
+func (m *Manifest) leaves() (l leaves, err error) {
+	if l.head, err = sign.Canonical(head{m.Format, m.Number, m.Parent, m.Created, m.CDMVersion, m.Buckets}); err != nil {
+		return l, err
 	}
-	for _, r := range m.Rejected {
-		leaves = append(leaves, r)
+	if l.deliveries, err = canonical(m.Deliveries); err != nil {
+		return l, err
 	}
-	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
-	for _, leaf := range leaves {
-		b, err := sign.Canonical(leaf)
+	if l.segments, err = canonical(m.Segments); err != nil {
+		return l, err
+	}
+	l.rejected, err = canonical(m.Rejected)
+	return l, err
+}
+
+func canonical[T any](list []T) ([]json.RawMessage, error) {
+	if list == nil {
+		return nil, nil
+	}
+	out := make([]json.RawMessage, len(list))
+	for i, x := range list {
+		b, err := sign.Canonical(x)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(b), nil); err != nil {
-			return "", havre.E("snapshot.root", havre.Internal, "the Merkle tree could not be built").Wrap(err)
+		out[i] = b
+	}
+	return out, nil
+}
+
+func (l leaves) root() (string, error) {
+	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
+	for _, list := range [][]json.RawMessage{{l.head}, l.deliveries, l.segments, l.rejected} {
+		for _, leaf := range list {
+			if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(leaf), nil); err != nil {
+				return "", havre.E("snapshot.root", havre.Internal, "the Merkle tree could not be built").Wrap(err)
+			}
 		}
 	}
 	root, err := tree.GetRootHash(nil)
@@ -140,13 +171,46 @@ func mac(bucketKey havre.Secret, root string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// encode gives the plaintext of the snapshot object.
+// encode gives the plaintext of the snapshot object: the canonical JSON of a
+// document, put together from that of the leaves, since a manifest can have
+// hundreds of thousands of them.
 func encode(m *Manifest, bucketKey havre.Secret) (plain []byte, root string, err error) {
-	if root, err = m.Root(); err != nil {
+	l, err := m.leaves()
+	if err != nil {
 		return nil, "", err
 	}
-	plain, err = sign.Canonical(document{mac(bucketKey, root), m})
-	return plain, root, err
+	if root, err = l.root(); err != nil {
+		return nil, "", err
+	}
+	var manifest map[string]json.RawMessage
+	if err := json.Unmarshal(l.head, &manifest); err != nil {
+		return nil, "", havre.E("snapshot.write", havre.Internal, "the head of the manifest has no JSON form").Wrap(err)
+	}
+	manifest["deliveries"], manifest["segments"], manifest["rejected"] = jsonArray(l.deliveries), jsonArray(l.segments), jsonArray(l.rejected)
+	var out bytes.Buffer
+	e := json.NewEncoder(&out) // writes keys in order, and what is canonical as it is
+	e.SetEscapeHTML(false)
+	if err := e.Encode(map[string]any{"mac": mac(bucketKey, root), "manifest": manifest}); err != nil {
+		return nil, "", havre.E("snapshot.write", havre.Internal, "the manifest has no JSON form").Wrap(err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), root, nil
+}
+
+// jsonArray puts elements together; no list is null.
+func jsonArray(elements []json.RawMessage) json.RawMessage {
+	if elements == nil {
+		return json.RawMessage("null")
+	}
+	var out bytes.Buffer
+	for i, x := range elements {
+		out.WriteByte("[,"[min(i, 1)])
+		out.Write(x)
+	}
+	if len(elements) == 0 {
+		out.WriteByte('[')
+	}
+	out.WriteByte(']')
+	return out.Bytes()
 }
 
 // decode reads what encode gave, and nothing else: the spelling must be

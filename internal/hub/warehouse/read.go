@@ -138,8 +138,8 @@ func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w W
 	return batches, err
 }
 
-// readSource reads the rows of the row groups that may hold a wanted concept or
-// person, one batch a group.
+// readSource reads the rows of the pages that may hold a wanted concept, in row
+// groups that may hold a wanted person, one batch a group.
 func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) (out []arrow.RecordBatch, err error) {
 	if err := src.open(ctx, s.w.opener(e)); err != nil {
 		return nil, err
@@ -161,13 +161,26 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 			columns = append(columns, f.column)
 		}
 	}
-	c, err := src.columns(ctx, groups, columns)
+	parts := make([]part, len(groups))
+	for i, g := range groups {
+		parts[i] = src.wholeGroup(g)
+		if w.Concepts != nil {
+			if parts[i], err = src.partOf(g, t.Concept, w.Concepts); err != nil {
+				return nil, err
+			}
+		}
+		if everyQuestionWants(t) && src.index[g] != nil {
+			parts[i].byPage = true
+		}
+	}
+	c, err := src.columns(ctx, parts, columns)
 	if err != nil {
 		return nil, err
 	}
+	defer c.close()
 	schema := schemaOf(t, w.Columns)
-	for _, g := range groups {
-		b, err := c.batch(ctx, g, schema, w.filters(t))
+	for _, p := range parts {
+		b, err := c.batch(ctx, p, schema, w.filters(t))
 		if err != nil {
 			releaseAll(out)
 			return nil, err
@@ -177,6 +190,12 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 		}
 	}
 	return out, nil
+}
+
+// everyQuestionWants says of which tables the pages stay, however much of them is
+// read: the small ones that are read for each question anew.
+func everyQuestionWants(t omop.Table) bool {
+	return !t.PersonLevel || t.Name == "person" || t.Name == "observation_period"
 }
 
 // filter keeps the rows whose value in a column is wanted.
@@ -198,12 +217,17 @@ func (w Want) filters(t omop.Table) (out []filter) {
 // groupsOf gives, of some row groups, those that have rows of some persons. Of
 // the rest no other column is fetched.
 func (s *source) groupsOf(ctx context.Context, groups []int, column string, persons []int64) (out []int, err error) {
-	c, err := s.columns(ctx, groups, []string{column})
+	parts := make([]part, len(groups))
+	for i, g := range groups {
+		parts[i] = s.wholeGroup(g)
+	}
+	c, err := s.columns(ctx, parts, []string{column})
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range groups {
-		ids, err := c.read(ctx, g, column, arrow.PrimitiveTypes.Int64)
+	defer c.close()
+	for i, g := range groups {
+		ids, err := c.read(ctx, parts[i], column, arrow.PrimitiveTypes.Int64)
 		if err != nil {
 			return nil, err
 		}

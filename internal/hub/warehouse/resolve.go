@@ -109,6 +109,10 @@ func runsOf(keep []bool) (runs []run) {
 // with the latest end.
 func united(all arrow.RecordBatch, t omop.Table) (arrow.RecordBatch, error) {
 	persons, holders := ints(all, "person_id"), ints(all, HolderColumn)
+	if !slices.ContainsFunc(holders, func(h int64) bool { return h != holders[0] }) { // nobody is known to two
+		all.Retain()
+		return all, nil
+	}
 	starts := column(all, t.Start).(*array.Date32).Date32Values()
 	ends := slices.Clone(column(all, t.End).(*array.Date32).Date32Values())
 	rows := map[int64][]int{}

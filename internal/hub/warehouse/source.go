@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
@@ -26,6 +28,10 @@ const (
 	wholeSize = 2 << 20
 )
 
+// usualTail is how much of the end of a segment is opened first: most footers and
+// indexes of pages are no longer.
+const usualTail = 32 << 10
+
 // Sizes of the age v1 payload: chunks of 64 KiB, each with a tag of 16 bytes.
 const (
 	chunkPlain  = 64 << 10
@@ -33,12 +39,13 @@ const (
 )
 
 // source is one sealed segment, opened for random access. Blocks of ciphertext
-// are fetched before they are read and stay; plaintext is made at each read.
-// Safe for concurrent use.
+// are fetched before they are read and stay. Plaintext is made at each read; what
+// is read page by page stays decoded, as long as the cache has room. Safe for
+// concurrent use.
 type source struct {
 	store blob.Store
 	entry Segment
-	grown func(*source, int64) // told how many bytes were fetched
+	grown func(*source, int64) // told how many bytes more are kept
 
 	// blocks are set once each, under mu, and read without it: other reads of
 	// the segment go on while one fetches.
@@ -49,6 +56,11 @@ type source struct {
 	plain  io.ReaderAt
 	meta   *metadata.FileMetaData
 	schema *arrow.Schema // what meta says, as types of Arrow
+
+	index []*metadata.RowGroupPageIndexReader // by row group; nil: it has no index of pages
+	tail  stretch                             // the plaintext of the indexes
+	// columnPages, by row group and column, has the pages that were asked for.
+	columnPages map[[2]int]*pages
 }
 
 func newSource(store blob.Store, e Segment, grown func(*source, int64)) *source {
@@ -99,36 +111,98 @@ func (s *source) open(ctx context.Context, with opener) error {
 	if size != e.Plain {
 		return s.damaged("its length is not what the snapshot says", nil)
 	}
-	var end [8]byte
-	if _, err := plain.ReadAt(end[:], size-8); err != nil && err != io.EOF {
-		return s.damaged("its footer cannot be read", err)
+	s.plain = plain
+	if err := s.keepTail(size - min(size, usualTail)); err != nil {
+		return err
 	}
-	footer := int64(binary.LittleEndian.Uint32(end[:])) + 8
+	footer := int64(binary.LittleEndian.Uint32(s.tail.data[len(s.tail.data)-8:])) + 8
 	if footer > size {
 		return s.damaged("its footer is longer than it is", nil)
 	}
-	if err := s.fetch(ctx, s.sealed(size-footer, footer)); err != nil {
-		return err
+	if size-footer < s.tail.at {
+		if err := s.fetch(ctx, s.sealed(size-footer, footer)); err != nil {
+			return err
+		}
+		if err := s.keepTail(size - footer); err != nil {
+			return err
+		}
 	}
-	s.meta, s.schema, err = footerOf(io.NewSectionReader(plain, 0, size))
+	meta, schema, err := footerOf(s.window())
 	if err != nil {
 		return s.damaged("it is not Parquet", err)
 	}
-	s.plain = plain
+	if err := s.openIndex(ctx, meta, size-footer); err != nil {
+		return err
+	}
+	s.meta, s.schema = meta, schema // now it is open
 	return nil
 }
 
-func footerOf(plain *io.SectionReader) (meta *metadata.FileMetaData, schema *arrow.Schema, err error) {
+// keepTail reads the plaintext from a place to the end.
+func (s *source) keepTail(from int64) error {
+	if s.entry.Plain < 8 {
+		return s.damaged("it is not Parquet", nil)
+	}
+	s.tail = stretch{from, make([]byte, s.entry.Plain-from)}
+	if _, err := s.plain.ReadAt(s.tail.data, from); err != nil && err != io.EOF {
+		return s.damaged("its footer cannot be read", err)
+	}
+	return nil
+}
+
+func footerOf(plain parquet.ReaderAtSeeker) (meta *metadata.FileMetaData, schema *arrow.Schema, err error) {
 	defer gaveUp(&err)
 	r, err := file.NewParquetReader(plain)
 	if err != nil {
 		return nil, nil, err
 	}
 	schema, err = pqarrow.FromParquet(r.MetaData().Schema, nil, nil)
-	if err != nil {
-		return nil, nil, err
+	return r.MetaData(), schema, err
+}
+
+// openIndex fetches the indexes of pages, which lie between the rows and the
+// footer. The caller holds mu.
+func (s *source) openIndex(ctx context.Context, meta *metadata.FileMetaData, footer int64) (err error) {
+	defer s.gaveUp(&err)
+	first := footer
+	for g := range meta.NumRowGroups() {
+		group := meta.RowGroup(g)
+		for c := range group.NumColumns() {
+			if at, ok := group.ColumnIndexLocation(c); ok {
+				first = min(first, at.Offset)
+			}
+			if at, ok := group.OffsetIndexLocation(c); ok {
+				first = min(first, at.Offset)
+			}
+		}
 	}
-	return r.MetaData(), schema, nil
+	s.index = make([]*metadata.RowGroupPageIndexReader, meta.NumRowGroups())
+	if first == footer {
+		s.tail = stretch{}
+		return nil
+	}
+	if first < 0 {
+		return s.damaged("its indexes of pages lie outside of it", nil)
+	}
+	if first < s.tail.at {
+		if err := s.fetch(ctx, s.sealed(first, footer-first)); err != nil {
+			return err
+		}
+		if err := s.keepTail(first); err != nil {
+			return err
+		}
+	}
+	s.tail = stretch{first, slices.Clone(s.tail.data[first-s.tail.at : footer-s.tail.at])}
+	r, err := file.NewParquetReader(s.window(), file.WithMetadata(meta))
+	if err != nil {
+		return s.damaged("it is not Parquet", err)
+	}
+	for g := range s.index {
+		if s.index[g], err = r.GetPageIndexReader().RowGroup(g); err != nil {
+			return s.damaged("its indexes of pages lie outside of it", err)
+		}
+	}
+	return nil
 }
 
 // gaveUp, deferred, makes an error of a panic: decoders panic on what no writer
@@ -136,6 +210,13 @@ func footerOf(plain *io.SectionReader) (meta *metadata.FileMetaData, schema *arr
 func gaveUp(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("a decoder gave up: %v", p)
+	}
+}
+
+// gaveUp, deferred, does so for the indexes of pages.
+func (s *source) gaveUp(err *error) {
+	if p := recover(); p != nil {
+		*err = s.damaged("its indexes of pages cannot be read", fmt.Errorf("a decoder gave up: %v", p))
 	}
 }
 

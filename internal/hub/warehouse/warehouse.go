@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
 	"github.com/havre-hub/havre/internal/ground/blob"
@@ -56,6 +57,7 @@ type Warehouse struct {
 	c       Config
 	buckets int
 	cache   *cache
+	current atomic.Pointer[Snapshot] // opened last by Current
 	// fileKeys opens single segments where the dataset's key is not (OpenPart).
 	fileKeys map[string]seal.FileKey
 }
@@ -71,7 +73,7 @@ func Create(ctx context.Context, c Config, buckets int, actor havre.Personal[str
 		return nil, err
 	}
 	w.buckets = buckets
-	if n, err := w.last(ctx); err == nil {
+	if n, err := w.highest(ctx); err == nil {
 		return nil, havre.E("warehouse.create", havre.Exists, "the store already holds a warehouse, with snapshot "+strconv.FormatInt(n, 10)).
 			WithHint("choose an empty place; a warehouse is never overwritten")
 	} else if havre.KindOf(err) != havre.NotFound {
@@ -109,8 +111,8 @@ func prepare(c Config) (*Warehouse, error) {
 	return &Warehouse{c: c, cache: newCache(c.Cache)}, nil
 }
 
-// last is the number of the highest snapshot.
-func (w *Warehouse) last(ctx context.Context) (int64, error) {
+// highest is the number of the highest snapshot.
+func (w *Warehouse) highest(ctx context.Context) (int64, error) {
 	last := int64(-1)
 	for info, err := range w.c.Store.List(ctx, snapshotPrefix) {
 		if err != nil {
@@ -129,16 +131,24 @@ func (w *Warehouse) last(ctx context.Context) (int64, error) {
 
 // Current opens the snapshot in force: the one with the highest number. A
 // store that hides newer snapshots is not found out here; the log is, which
-// holds number and root of each ("snapshot.committed").
+// holds number and root of each ("snapshot.committed"). A snapshot is written
+// once, so that the same one is not fetched again.
 func (w *Warehouse) Current(ctx context.Context) (*Snapshot, error) {
-	n, err := w.last(ctx)
+	n, err := w.highest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return w.At(ctx, n)
+	if s := w.current.Load(); s != nil && s.Number() == n {
+		return s, nil
+	}
+	s, err := w.At(ctx, n)
+	if err == nil {
+		w.current.Store(s)
+	}
+	return s, err
 }
 
-// At opens the snapshot of that number.
+// At fetches and opens the snapshot of that number.
 func (w *Warehouse) At(ctx context.Context, number int64) (*Snapshot, error) {
 	name := snapshotName(number)
 	ciphertext, err := blob.GetAll(ctx, w.c.Store, name)

@@ -25,9 +25,11 @@ const (
 	maxGroupBytes   = 16 << 20 // of packed rows in a row group, unless a single row is larger
 )
 
-// RowGroupRows is the number of rows in a row group
-// (docs/adr/0001-order-inside-a-segment.md).
-const RowGroupRows = 128 << 10
+// Sizes within a segment (docs/adr/0001-order-inside-a-segment.md).
+const (
+	RowGroupRows = 128 << 10 // rows in a row group
+	pageBytes    = 32 << 10  // values in a page, before they are encoded: 4,096 numbers
+)
 
 // holderColumn comes first in every segment.
 const holderColumn = "holder_id"
@@ -46,11 +48,18 @@ func (p *pass) schema() *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// WriterProperties say how the segments of a table are encoded: zstd, and a
-// dictionary for each column except keys of events, whose values hardly repeat.
-// Further properties, which benchmarks give, come last.
+// WriterProperties say how the segments of a table are encoded: Snappy, for text
+// zstd, an index of small pages, and a dictionary for each column except keys of
+// events, whose values hardly repeat. Further properties, which benchmarks give,
+// come last.
 func WriterProperties(t omop.Table, further ...parquet.WriterProperty) *parquet.WriterProperties {
-	o := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd), parquet.WithMaxRowGroupLength(RowGroupRows), parquet.WithCreatedBy("havre")}
+	o := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(RowGroupRows),
+		parquet.WithDataPageSize(pageBytes), parquet.WithPageIndexEnabled(true), parquet.WithCreatedBy("havre")}
+	for _, f := range t.Fields {
+		if f.Type == omop.Text {
+			o = append(o, parquet.WithCompressionFor(f.Name, compress.Codecs.Zstd))
+		}
+	}
 	for _, c := range []string{t.ID, "visit_occurrence_id", "visit_detail_id"} {
 		if f, ok := t.Field(c); ok && f.Type == omop.Integer {
 			o = append(o, parquet.WithDictionaryFor(c, false), parquet.WithEncodingFor(c, parquet.Encodings.DeltaBinaryPacked))

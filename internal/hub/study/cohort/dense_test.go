@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/klauspost/compress/zstd"
@@ -182,8 +183,9 @@ func (w *denseWorld) deliver(t testing.TB, id havre.DeliveryID, first, last int)
 				}
 			}
 			data, err := w.db.CopyOut(ctx, fmt.Sprintf("SELECT %s FROM cdm.%s t %s ORDER BY %s", strings.Join(columns, ", "), table, where, order),
-				fmt.Sprintf("FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d", ingest.RowGroupRows))
+				"FORMAT parquet, COMPRESSION uncompressed")
 			check(err)
+			data = asSegment(t, spec, data)
 			var rows int64
 			check(w.db.Query(ctx, func(scan func(...any) error) error { return scan(&rows) }, fmt.Sprintf("SELECT count(*) FROM cdm.%s t %s", table, where)))
 			if rows == 0 {
@@ -210,6 +212,22 @@ func bucketsOf(spec omop.Table, buckets int) (out []int) {
 		out = append(out, n)
 	}
 	return out
+}
+
+// asSegment writes rows anew as ingest writes them.
+func asSegment(t testing.TB, spec omop.Table, plain []byte) []byte {
+	t.Helper()
+	ctx := context.Background()
+	rows, err := pqarrow.ReadTable(ctx, bytes.NewReader(plain), nil, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Release()
+	var out bytes.Buffer
+	if err := pqarrow.WriteTable(rows, &out, ingest.RowGroupRows, ingest.WriterProperties(spec), pqarrow.DefaultWriterProps()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 func parquetOf(t testing.TB, b arrow.RecordBatch) []byte {

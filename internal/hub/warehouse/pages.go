@@ -1,0 +1,211 @@
+package warehouse
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
+)
+
+// part is some rows of a row group.
+type part struct {
+	group int
+	spans []run // ascending, none empty
+	// byPage says that it is read page by page, and that the pages stay; else it
+	// is the whole row group.
+	byPage bool
+}
+
+func (p part) rows() (n int64) {
+	for _, s := range p.spans {
+		n += s.hi - s.lo
+	}
+	return n
+}
+
+// narrow gives, of a part, the rows of some runs; these count from its first row.
+func (p part) narrow(runs []run) part {
+	few := part{group: p.group, byPage: p.byPage}
+	at, from := 0, int64(0) // the span, and the rows before it
+	for _, r := range runs {
+		for r.lo < r.hi {
+			span := p.spans[at]
+			if n := span.hi - span.lo; r.lo >= from+n {
+				at, from = at+1, from+n
+				continue
+			}
+			lo, hi := span.lo+r.lo-from, min(span.lo+r.hi-from, span.hi)
+			few.spans = append(few.spans, run{lo, hi})
+			r.lo += hi - lo
+		}
+	}
+	return few
+}
+
+// wholeGroup is all rows of a row group, read at once.
+func (s *source) wholeGroup(group int) part {
+	p := part{group: group}
+	if rows := s.meta.RowGroup(group).NumRows(); rows > 0 {
+		p.spans = []run{{0, rows}}
+	}
+	return p
+}
+
+// partOf gives the rows of a row group that may hold one of the concepts, which
+// ascend, by the Parquet index of pages. Where there is no index, or it leaves
+// out less than half, the group is read whole.
+func (s *source) partOf(group int, concept string, concepts []int64) (p part, err error) {
+	defer s.gaveUp(&err)
+	p = s.wholeGroup(group)
+	column := s.meta.Schema.ColumnIndexByName(concept)
+	if len(p.spans) == 0 || s.index[group] == nil || column < 0 {
+		return p, nil
+	}
+	pages, err := s.pages(group, column)
+	if pages == nil || err != nil {
+		return p, err
+	}
+	index, err := s.index[group].GetColumnIndex(column)
+	if err != nil {
+		return p, s.damaged("an index of pages is unreadable", err)
+	}
+	bounds, ok := index.(*metadata.TypedColumnIndex[int64])
+	if !ok || len(bounds.MinValues()) != len(pages.at) {
+		return p, nil
+	}
+	few := part{group: group, byPage: true}
+	for i, page := range pages.at {
+		if bounds.GetNullPages()[i] {
+			continue
+		}
+		k := sort.Search(len(concepts), func(k int) bool { return concepts[k] >= bounds.MinValues()[i] })
+		if k == len(concepts) || concepts[k] > bounds.MaxValues()[i] {
+			continue
+		}
+		if n := len(few.spans); n > 0 && few.spans[n-1].hi == page.rows.lo {
+			few.spans[n-1].hi = page.rows.hi
+		} else {
+			few.spans = append(few.spans, page.rows)
+		}
+	}
+	if few.rows() > p.rows()/2 {
+		return p, nil
+	}
+	return few, nil
+}
+
+// pages are the pages of one column in one row group.
+type pages struct {
+	at     []page
+	values []arrow.Array // those that were decoded and stay, under the source's mu; else nil
+}
+
+// page is where a page lies in the plaintext, and its rows.
+type page struct {
+	off, size int64
+	rows      run
+}
+
+// pages gives the pages of a column in a row group; nil if there is no index.
+// Text is taken for one page.
+func (s *source) pages(group, column int) (_ *pages, err error) {
+	defer s.gaveUp(&err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := [2]int{group, column}
+	if p, ok := s.columnPages[key]; ok || s.index[group] == nil {
+		return p, nil
+	}
+	index, err := s.index[group].GetOffsetIndex(column)
+	if err != nil {
+		return nil, s.damaged("an index of pages is unreadable", err)
+	}
+	chunk, err := s.chunk(group, column)
+	if err != nil {
+		return nil, err
+	}
+	var p *pages
+	rows := s.meta.RowGroup(group).NumRows()
+	switch {
+	case s.meta.Schema.Column(column).PhysicalType() == parquet.Types.ByteArray:
+		p = &pages{at: []page{{chunk[0], chunk[1], run{0, rows}}}}
+	case index != nil:
+		p = &pages{}
+		for _, l := range index.GetPageLocations() {
+			if n := len(p.at); n > 0 {
+				p.at[n-1].rows.hi = l.FirstRowIndex
+			}
+			p.at = append(p.at, page{l.Offset, int64(l.CompressedPageSize), run{l.FirstRowIndex, rows}})
+		}
+		for i, x := range p.at {
+			if i == 0 && x.rows.lo != 0 || x.rows.lo >= x.rows.hi || x.size < 0 || x.off < chunk[0] || x.size > chunk[0]+chunk[1]-x.off {
+				return nil, s.damaged("an index of pages is wrong", nil)
+			}
+		}
+	}
+	if p != nil {
+		p.values = make([]arrow.Array, len(p.at))
+	}
+	if s.columnPages == nil {
+		s.columnPages = map[[2]int]*pages{}
+	}
+	s.columnPages[key] = p
+	return p, nil
+}
+
+// of gives the places of the pages that have some of the spans.
+func (p *pages) of(spans []run) (out []int) {
+	for _, span := range spans {
+		i, _ := slices.BinarySearchFunc(p.at, span.lo, func(x page, row int64) int { return cmp.Compare(x.rows.hi-1, row) })
+		for ; i < len(p.at) && p.at[i].rows.lo < span.hi; i++ {
+			if n := len(out); n == 0 || out[n-1] < i {
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
+// stretches gives what must be read of some columns for a part: stretches of
+// plaintext (offset and length), ascending. Those that have less than a chunk
+// between them are one.
+func (s *source) stretches(p part, columns ...int) ([][2]int64, error) {
+	var all [][2]int64
+	for _, column := range columns {
+		chunk, err := s.chunk(p.group, column)
+		if err != nil {
+			return nil, err
+		}
+		if !p.byPage {
+			all = append(all, chunk)
+			continue
+		}
+		pages, err := s.pages(p.group, column)
+		if err != nil {
+			return nil, err
+		}
+		if pages == nil {
+			all = append(all, chunk)
+			continue
+		}
+		if first := pages.at[0].off; first > chunk[0] {
+			all = append(all, [2]int64{chunk[0], first - chunk[0]}) // the dictionary
+		}
+		for _, i := range pages.of(p.spans) {
+			all = append(all, [2]int64{pages.at[i].off, pages.at[i].size})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
+	out := all[:0]
+	for _, x := range all {
+		if n := len(out); n > 0 && x[0] <= out[n-1][0]+out[n-1][1]+chunkPlain {
+			out[n-1][1] = max(out[n-1][1], x[0]+x[1]-out[n-1][0])
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
