@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -24,8 +25,8 @@ import (
 // view per table, named like it, over the chosen buckets (nil = all; tables
 // that are not about persons are opened whole). The views hold what Read gives,
 // with all columns and holder_id. Plaintext lives in anonymous memory, as
-// large as the Parquet of what is opened, until the session is closed. o.Files
-// are further memory files for the caller's own use.
+// large as the Parquet of what is opened, until the session is closed: one memory
+// file a table. o.Files are further memory files for the caller's own use.
 //
 // The session does not know any permit, and its SQL can name every memory file
 // in it: text that people write must be checked before.
@@ -35,21 +36,18 @@ func (s *Snapshot) OpenSQL(ctx context.Context, tables []string, buckets []int, 
 			buckets = append(buckets, b)
 		}
 	}
-	pieces := map[string][]piece{}
 	for _, name := range tables {
-		t, ok := omop.Lookup(name)
-		if !ok {
+		if _, ok := omop.Lookup(name); !ok {
 			return nil, havre.E("warehouse.sql", havre.Invalid, fmt.Sprintf("there is no table %q in CDM %s", name, omop.Version))
 		}
-		pieces[name] = s.pieces(t, buckets)
-		o.Files += len(pieces[name])
 	}
+	o.Files += filesPerTable * len(tables)
 	db, err := duck.Open(o)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range tables {
-		if err := s.view(ctx, db, name, pieces[name]); err != nil {
+		if err := s.view(ctx, db, name, buckets); err != nil {
 			_ = db.Close()
 			return nil, err
 		}
@@ -57,8 +55,12 @@ func (s *Snapshot) OpenSQL(ctx context.Context, tables []string, buckets []int, 
 	return db, nil
 }
 
-// piece is one memory file to be: a segment as it is, or a bucket of a table
-// whose rows are settled between holders first.
+// filesPerTable bounds the memory files of a table: one for each schema that its
+// segments have, which changes with the version of the CDM only.
+const filesPerTable = 4
+
+// piece is one Parquet file: a segment as it is, or a bucket of a table whose
+// rows are settled between holders first.
 type piece struct {
 	segment *Segment
 	bucket  int
@@ -81,8 +83,8 @@ func (s *Snapshot) pieces(t omop.Table, buckets []int) (out []piece) {
 	return out
 }
 
-// view loads the pieces of a table, some at a time, and names them.
-func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, pieces []piece) error {
+// view loads a table into memory files and names them.
+func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, buckets []int) error {
 	t, _ := omop.Lookup(table)
 	columns := []string{HolderColumn}
 	for _, f := range t.Fields {
@@ -90,28 +92,30 @@ func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, pie
 			columns = append(columns, f.Name)
 		}
 	}
-	paths := make([]string, len(pieces))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for i, p := range pieces {
-		g.Go(func() error {
-			data, err := s.plaintext(gctx, t, columns, p)
-			if err != nil {
+	files := memoryFiles{db: db}
+	for pieces := range slices.Chunk(s.pieces(t, buckets), 4) { // fetched and opened together
+		data := make([][]byte, len(pieces))
+		g, gctx := errgroup.WithContext(ctx)
+		for i, p := range pieces {
+			g.Go(func() (err error) {
+				data[i], err = s.plaintext(gctx, t, columns, p)
 				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for _, d := range data {
+			if err := files.add(d); err != nil {
+				return havre.E("warehouse.sql", havre.KindOf(err), "the segments of "+table+" could not be put together").Wrap(err)
 			}
-			f, err := db.Load(data)
-			if err != nil {
-				return err
-			}
-			paths[i] = duck.Quote(f.Path())
-			return nil
-		})
+		}
 	}
-	if err := g.Wait(); err != nil {
+	if err := files.close(); err != nil {
 		return err
 	}
-	from := "read_parquet([" + strings.Join(paths, ", ") + "])"
-	if len(paths) == 0 { // a view of no rows, with its columns
+	from := "read_parquet([" + strings.Join(files.paths, ", ") + "])"
+	if len(files.paths) == 0 { // a view of no rows, with its columns
 		var empty []string
 		for _, c := range columns {
 			dt, _ := columnType(t, c)
@@ -121,6 +125,40 @@ func (s *Snapshot) view(ctx context.Context, db *duck.Session, table string, pie
 	}
 	_, err := db.Exec(ctx, "CREATE VIEW "+duck.Name(table)+" AS SELECT * FROM "+from)
 	return err
+}
+
+// memoryFiles are the memory files of one table, of which the last is open.
+type memoryFiles struct {
+	db    *duck.Session
+	last  *joiner
+	paths []string
+}
+
+// add appends Parquet to the file that is open, or to a new one if it does not
+// fit there.
+func (m *memoryFiles) add(data []byte) error {
+	if m.last != nil {
+		if fits, err := m.last.add(data); fits || err != nil {
+			return err
+		}
+		if err := m.close(); err != nil {
+			return err
+		}
+	}
+	f, err := m.db.Create()
+	if err != nil {
+		return err
+	}
+	m.last, m.paths = &joiner{to: f}, append(m.paths, duck.Quote(f.Path()))
+	_, err = m.last.add(data)
+	return err
+}
+
+func (m *memoryFiles) close() error {
+	if m.last == nil {
+		return nil
+	}
+	return m.last.close()
 }
 
 var duckType = map[arrow.Type]string{

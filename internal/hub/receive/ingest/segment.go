@@ -28,7 +28,7 @@ const (
 // Sizes within a segment (docs/adr/0001-order-inside-a-segment.md).
 const (
 	RowGroupRows = 128 << 10 // rows in a row group
-	pageBytes    = 32 << 10  // values in a page, before they are encoded: 4,096 numbers
+	pageBytes    = 64 << 10  // values in a page, before they are encoded: 8,192 numbers
 )
 
 // holderColumn comes first in every segment.
