@@ -31,7 +31,7 @@ type Worker struct {
 	Build   study.Build
 	Program string // its version; "" for that of this program
 	Now     havre.Now
-	Cache   int64 // as warehouse.Config.Cache
+	Cache   int64 // most ciphertext to keep, as warehouse.Config.Cache; never more than one bucket has
 	// Note is told of each finished bucket, nil if nobody wants to know.
 	Note func(t Task, took time.Duration)
 
@@ -102,14 +102,11 @@ type openPlan struct {
 	tenant *tenant
 	mapper *study.Mapper
 
-	mu     sync.Mutex
-	sheets map[int]*permit.View // the views of the sheets used last
-	order  []int
-	round  int
+	mu    sync.Mutex
+	sheet int          // number of the sheet used last
+	last  *permit.View // of that sheet, nil at first; its cache bounds the memory, so there is no other
+	round int
 }
-
-// keptSheets is how many sheets stay open: buckets come in any order.
-const keptSheets = 4
 
 // open fetches a plan and checks all that stands in it before anything is read.
 func (w *Worker) open(ctx context.Context, id string) (*openPlan, error) {
@@ -124,7 +121,7 @@ func (w *Worker) open(ctx context.Context, id string) (*openPlan, error) {
 	if sum(sealed) != id {
 		return nil, havre.E("worker.plan", havre.Tampered, "the store gives another object for the plan "+id[:12]).WithHint("the store is not to be trusted: tell the hub")
 	}
-	p := &openPlan{w: w, id: id, sheets: map[int]*permit.View{}}
+	p := &openPlan{w: w, id: id}
 	body, _, err := unpack(sealed, planType, &p.head, w.Key, w.Hub)
 	if err != nil {
 		return nil, havre.E("worker.plan", havre.KindOf(err), "the plan "+id[:12]+" does not open: it was not made by this worker's hub, or not for this worker").
@@ -189,8 +186,8 @@ func (p *openPlan) Read(ctx context.Context, bucket int, want warehouse.Want) ([
 func (p *openPlan) view(ctx context.Context, n int) (*permit.View, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v, ok := p.sheets[n]; ok {
-		return v, nil
+	if p.last != nil && p.sheet == n {
+		return p.last, nil
 	}
 	if n >= len(p.head.Sheets) {
 		return nil, havre.E("worker.plan", havre.Tampered, fmt.Sprintf("the plan has no sheet %d", n))
@@ -210,19 +207,28 @@ func (p *openPlan) view(ctx context.Context, n int) (*permit.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := p.body.Common
+	parts, largest := p.body.Common, int64(1)
 	for _, b := range s.Buckets {
 		parts = append(parts[:len(parts):len(parts)], b.Segments...)
+		largest = max(largest, bytesOf(b.Segments))
 	}
-	snap := warehouse.OpenPart(p.w.Store, p.body.Number, p.head.Root, p.head.Buckets, parts, p.w.Cache)
+	// Analyses of one bucket read the same segments, and those of two buckets do not.
+	keep := bytesOf(p.body.Common) + largest
+	if p.w.Cache > 0 {
+		keep = min(keep, p.w.Cache)
+	}
+	snap := warehouse.OpenPart(p.w.Store, p.body.Number, p.head.Root, p.head.Buckets, parts, keep)
 	v, err := permit.Accept(p.body.Grant, p.w.Hub, out, p.tenant.live, p.w.Now, snap)
 	if err != nil {
 		return nil, err
 	}
-	if len(p.order) == keptSheets {
-		delete(p.sheets, p.order[0])
-		p.order = p.order[1:]
-	}
-	p.sheets[n], p.order = v, append(p.order, n)
+	p.sheet, p.last = n, v
 	return v, nil
+}
+
+func bytesOf(segments []warehouse.PartSegment) (n int64) {
+	for _, s := range segments {
+		n += s.Size
+	}
+	return n
 }
