@@ -65,17 +65,19 @@ func (h *Hub) choose(ctx context.Context, on On, run string, d *study.Definition
 	for _, w := range r.Workers {
 		keys = append(keys, w.Name+"="+w.Key.ID())
 	}
+	sparked := &spark.Runner{Options: *on.Spark}
+	sparked.Start(ctx) // while the plan is made
 	// What the plan gives away is on the log before it is given.
 	_, err = h.Log.Record(ctx, audit.Event{Action: "plan.given", Subject: run, Facts: map[string]string{
 		"permit": p.permit, "permit_sha256": p.sha, "snapshot": p.snap.Root(), "workers": strings.Join(keys, " ")}})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, sparked.Close())
 	}
 	plan, err := worker.Prepare(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, sparked.Close())
 	}
-	sparked := &spark.Runner{Options: *on.Spark, Work: plan}
+	sparked.Work = plan
 	return &running{Runner: sparked,
 		facts: func() map[string]string {
 			a := sparked.Application()
@@ -92,7 +94,10 @@ func (h *Hub) choose(ctx context.Context, on On, run string, d *study.Definition
 		},
 		close: func(ctx context.Context) error {
 			// No worker may read on when the run is over, and the keys go with the plan.
-			return errors.Join(plan.Stop(ctx), sparked.Close(), plan.Close(ctx))
+			stopped := plan.Stop(ctx)
+			ended := make(chan error, 1)
+			go func() { ended <- sparked.Close() }()
+			return errors.Join(stopped, plan.Close(ctx), <-ended)
 		}}, nil
 }
 

@@ -63,7 +63,7 @@ func Run(ctx context.Context, j Job) ([]Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = j.Runner.Run(ctx, runner.Task{ID: j.ID, Buckets: left, Map: m.Map, Done: c.take})
+	err = j.Runner.Run(ctx, runner.Task{ID: j.ID, Last: true, Buckets: left, Map: m.Map, Done: c.take})
 	if m.keeper != nil {
 		j.Keep.Taken = m.keeper.TakenOver()
 	}

@@ -13,6 +13,8 @@ type Task struct {
 	// Round counts the passes of a study over its buckets, from 0. A runner is
 	// given the rounds of one study one after the other.
 	Round int
+	// Last says that no round of the study follows: what runs it may be let go.
+	Last bool
 	// Input is what all buckets of a later round begin with, in the study's own
 	// encoding; nil in round 0. It is made of partial results: whoever carries it
 	// out of this process seals it.

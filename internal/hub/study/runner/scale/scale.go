@@ -102,7 +102,7 @@ func (c Case) Answer(m Costs) (Answer, error) {
 	more := float64(c.Definitions - 1)
 	work := float64(c.Rows) * (float64(m.RowOne.Nanoseconds()) + more*m.RowEach)
 	processes := float64(c.Machines * a.Processes)
-	chunk := math.Max(1, math.Min(16, buckets/(3*processes)))
+	chunk := math.Max(1, math.Min(16, buckets/(2*processes)))
 	each := float64(m.Chunk+m.PlanOpen) + more*float64(m.PlanOpenEach)
 	work += buckets / chunk * each
 	a.CoreHours = work / float64(time.Hour)

@@ -23,7 +23,7 @@ const asks = 10
 // says how many those are; an executor that got no task in several tries has no
 // answer. It starts Spark's application if need be.
 func (r *Runner) Ask(ctx context.Context, line string) ([]Said, int, error) {
-	if err := r.start(ctx); err != nil {
+	if err := r.ready(ctx); err != nil {
 		return nil, 0, err
 	}
 	seen := map[string]Said{}
@@ -48,7 +48,7 @@ func (r *Runner) Ask(ctx context.Context, line string) ([]Said, int, error) {
 }
 
 func (r *Runner) ask(ctx context.Context, line string, seen map[string]Said) error {
-	o := order{Run: r.next(), Command: r.Command, Slots: 2 * max(1, r.session.hello.Parallelism), Where: true}
+	o := order{Run: r.next(), Slots: 2 * max(1, r.session.hello.Parallelism), Where: true}
 	for range o.Slots {
 		o.Chunks = append(o.Chunks, []string{line})
 	}

@@ -11,7 +11,7 @@ import (
 
 // TestChunks: every bucket is in one chunk, in order, and chunks shrink.
 func TestChunks(t *testing.T) {
-	for _, c := range []struct{ buckets, parallel, first int }{{1, 1, 1}, {64, 2, 10}, {64, 100, 1}, {16384, 2, maxChunk}, {5, 1, 1}} {
+	for _, c := range []struct{ buckets, parallel, first int }{{1, 1, 1}, {64, 2, 16}, {64, 100, 1}, {16384, 2, maxChunk}, {5, 1, 2}} {
 		var buckets []int
 		for b := range c.buckets {
 			buckets = append(buckets, b)

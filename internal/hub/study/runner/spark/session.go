@@ -74,6 +74,9 @@ func environment() []string {
 }
 
 func startSession(ctx context.Context, o Options) (_ *session, err error) {
+	if o.Command == "" {
+		return nil, havre.E("spark", havre.Usage, "no command of a worker was given")
+	}
 	program, err := o.submit()
 	if err != nil {
 		return nil, err
@@ -110,7 +113,7 @@ func startSession(ctx context.Context, o Options) (_ *session, err error) {
 		return nil, havre.E("spark", havre.NotFound, "spark-submit cannot be started: "+program).
 			WithHint("SPARK_HOME must name the folder of Spark; see docs/howto/spark.md").Wrap(err)
 	}
-	return s, s.greet(ctx, listener)
+	return s, s.greet(ctx, listener, o.Command)
 }
 
 // launch starts spark-submit on a thread of its own: the signal at the death of
@@ -130,8 +133,8 @@ func (s *session) launch() error {
 	return <-started
 }
 
-// greet waits for job.py.
-func (s *session) greet(ctx context.Context, listener net.Listener) error {
+// greet waits for job.py, tells it what a worker is, and waits for executors.
+func (s *session) greet(ctx context.Context, listener net.Listener, command string) error {
 	accepted := make(chan net.Conn, 1)
 	go func() {
 		if c, err := listener.Accept(); err == nil {
@@ -150,6 +153,9 @@ func (s *session) greet(ctx context.Context, listener net.Listener) error {
 		return s.gone(fmt.Sprintf("Spark did not start within %s", startTime))
 	}
 	go s.hear()
+	if err := s.send(map[string]string{"command": command}); err != nil {
+		return err
+	}
 	for {
 		select {
 		case line, ok := <-s.heard:

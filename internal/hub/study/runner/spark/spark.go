@@ -2,8 +2,8 @@
 // lines (a plan, a bucket, a round) and pipes them to `havre worker` on its
 // machines; it brings scheduling and retries and sees sealed lines only. There
 // is no scheduler here: buckets go out largest first, in chunks that shrink
-// towards the end, each chunk one Spark job of one task, so that answers come
-// back as they are ready.
+// towards the end, each chunk one task of Spark, whose answers come back when it
+// has ended. Workers live on from chunk to chunk.
 package spark
 
 import (
@@ -62,15 +62,16 @@ type Runner struct {
 	Options
 	Work Work
 
-	session *session
-	run     int
-	startup time.Duration
+	starting *starting // nil if nothing is on its way
+	session  *session
+	run      int
+	startup  time.Duration
 }
 
 var _ runner.Runner = (*Runner)(nil)
 
-// maxChunk is how many buckets one worker process does at most: what a killed
-// executor loses, and how coarse the progress is.
+// maxChunk is how many buckets one task does at most: what a killed worker
+// loses, and how coarse the progress is.
 const maxChunk = 16
 
 // Run is as in runner.Runner.
@@ -81,7 +82,7 @@ func (r *Runner) Run(ctx context.Context, t runner.Task) error {
 	if len(t.Buckets) == 0 {
 		return nil
 	}
-	if err := r.start(ctx); err != nil {
+	if err := r.ready(ctx); err != nil {
 		return err
 	}
 	if err := r.Work.Begin(ctx, t); err != nil {
@@ -89,6 +90,9 @@ func (r *Runner) Run(ctx context.Context, t runner.Task) error {
 	}
 	err := r.round(ctx, t)
 	if err == nil {
+		if t.Last { // Spark's machines are free for others while the hub checks and finishes
+			go func(s *session) { _ = s.close() }(r.session) // Close waits for it, and has its error
+		}
 		return r.Work.Check(ctx, t)
 	}
 	over, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -99,21 +103,57 @@ func (r *Runner) Run(ctx context.Context, t runner.Task) error {
 	return err
 }
 
-// start starts Spark's application unless it runs.
-func (r *Runner) start(ctx context.Context) (err error) {
-	if r.session != nil && r.session.alive() {
-		return nil
-	}
-	if r.Command == "" {
-		return havre.E("spark", havre.Usage, "no command of a worker was given")
-	}
-	began := time.Now()
-	r.session, err = startSession(ctx, r.Options)
-	r.startup = time.Since(began)
-	return err
+// starting is an application of Spark that is on its way.
+type starting struct {
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when the rest is set
+	session *session
+	took    time.Duration
+	err     error
 }
 
-// Startup is how long Spark's application took to start.
+// Start begins to start Spark's application and does not wait for it: Run does.
+// Whoever has something else to do first calls it before that.
+func (r *Runner) Start(ctx context.Context) {
+	if r.starting != nil || r.session != nil && r.session.alive() {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &starting{cancel: cancel, ended: make(chan struct{})}
+	r.starting = s
+	options, began := r.Options, time.Now()
+	go func() {
+		defer close(s.ended)
+		s.session, s.err = startSession(ctx, options)
+		s.took = time.Since(began)
+	}()
+}
+
+// ready waits until Spark's application runs; it starts it if need be.
+func (r *Runner) ready(ctx context.Context) error {
+	r.Start(ctx)
+	if r.starting == nil {
+		return nil
+	}
+	select {
+	case <-r.starting.ended:
+		return r.settle()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle takes over what Start has begun, once that has ended.
+func (r *Runner) settle() error {
+	s := r.starting
+	<-s.ended
+	s.cancel()
+	r.session, r.startup, r.starting = s.session, s.took, nil
+	return s.err
+}
+
+// Startup is how long Spark's application took to start, whatever else was done
+// meanwhile.
 func (r *Runner) Startup() time.Duration { return r.startup }
 
 // Application is what Spark says of itself, once a round has begun.
@@ -126,6 +166,10 @@ func (r *Runner) Application() Hello {
 
 // Close ends Spark's application and waits for it.
 func (r *Runner) Close() error {
+	if r.starting != nil {
+		r.starting.cancel()
+		_ = r.settle() // why it did not start is no longer of interest
+	}
 	if r.session == nil {
 		return nil
 	}
@@ -136,11 +180,10 @@ func (r *Runner) Close() error {
 
 // order is what job.py is asked to do.
 type order struct {
-	Run     int        `json:"run"`
-	Command string     `json:"command"`
-	Chunks  [][]string `json:"chunks"`
-	Slots   int        `json:"slots"`
-	Where   bool       `json:"where"` // answers tell the executor
+	Run    int        `json:"run"`
+	Chunks [][]string `json:"chunks"`
+	Slots  int        `json:"slots"`
+	Where  bool       `json:"where"` // answers tell the executor
 }
 
 // round sends the task lines out and takes the answers.
@@ -148,7 +191,7 @@ func (r *Runner) round(ctx context.Context, t runner.Task) error {
 	parallel := max(1, r.session.hello.Parallelism)
 	buckets := slices.Clone(t.Buckets)
 	slices.SortStableFunc(buckets, func(a, b int) int { return cmp.Compare(r.Work.Weight(b), r.Work.Weight(a)) })
-	o := order{Run: r.next(), Command: r.Command, Chunks: chunks(buckets, parallel, r.Work.Line), Slots: r.Slots}
+	o := order{Run: r.next(), Chunks: chunks(buckets, parallel, r.Work.Line), Slots: r.Slots}
 	if o.Slots <= 0 {
 		o.Slots = max(16, 2*parallel)
 	}
@@ -229,7 +272,7 @@ func (r *Runner) take(ctx context.Context, run int, t runner.Task) error {
 func chunks(buckets []int, parallel int, line func(int) string) [][]string {
 	var out [][]string
 	for len(buckets) > 0 {
-		n := min(max(len(buckets)/(3*parallel), 1), maxChunk)
+		n := min(max(len(buckets)/(2*parallel), 1), maxChunk)
 		var chunk []string
 		for _, b := range buckets[:n] {
 			chunk = append(chunk, line(b))
