@@ -49,7 +49,7 @@ type Config struct {
 	Keys  Keys
 	Log   audit.Recorder
 	Now   havre.Now
-	Cache int64 // bytes of opened segments kept in memory, as ciphertext; 0 = 256 MiB
+	Cache int64 // bytes of opened segments kept in memory: ciphertext, and pages read for few concepts, decoded; 0 = 256 MiB
 }
 
 // Warehouse is one dataset in one store. Safe for concurrent use.
