@@ -23,7 +23,7 @@ type Costs struct {
 	Segment      time.Duration // plan one segment at the hub: fetch its head, open its key
 	PlanOpen     time.Duration // a worker process opens a plan of one definition
 	PlanOpenEach time.Duration // and for each further definition
-	Chunk        time.Duration // Spark: one job of one task, with its process
+	Chunk        time.Duration // Spark: one task
 	Start        time.Duration // Spark: start of an application
 	PartialEach  float64       // bytes of a partial result for each definition
 	MergeByte    float64       // nanoseconds to open, check and merge a byte of partial result
@@ -35,7 +35,7 @@ type Costs struct {
 var Measured = Costs{
 	RowOne: 122 * time.Nanosecond, RowEach: 1.62, SealedRow: 19.7, HeapRow: 213, HeapBase: 120 << 20,
 	Segment: 800 * time.Microsecond, PlanOpen: 12 * time.Millisecond, PlanOpenEach: 3 * time.Millisecond,
-	Chunk: 150 * time.Millisecond, Start: 10 * time.Second,
+	Chunk: 60 * time.Millisecond, Start: 10 * time.Second,
 	PartialEach: 62, MergeByte: 15, MergeOne: 250 * time.Microsecond,
 }
 
@@ -103,8 +103,7 @@ func (c Case) Answer(m Costs) (Answer, error) {
 	work := float64(c.Rows) * (float64(m.RowOne.Nanoseconds()) + more*m.RowEach)
 	processes := float64(c.Machines * a.Processes)
 	chunk := math.Max(1, math.Min(16, buckets/(2*processes)))
-	each := float64(m.Chunk+m.PlanOpen) + more*float64(m.PlanOpenEach)
-	work += buckets / chunk * each
+	work += buckets/chunk*float64(m.Chunk) + processes*(float64(m.PlanOpen)+more*float64(m.PlanOpenEach))
 	a.CoreHours = work / float64(time.Hour)
 	// The last bucket to end is a largest one that began when all others ended.
 	a.Map = time.Duration(work/processes + work/buckets*a.Skew)
@@ -112,7 +111,7 @@ func (c Case) Answer(m Costs) (Answer, error) {
 	a.Plan = time.Duration(buckets*float64(c.Tables*c.Deliveries)) * m.Segment
 	a.PartialsAtOnce = int64(buckets * float64(c.Definitions) * m.PartialEach)
 	a.Merge = time.Duration((float64(a.PartialsAtOnce)*m.MergeByte + buckets*float64(m.MergeOne)) / 2)
-	a.Total = a.Plan + m.Start + max(a.Map, a.Fetch, a.Merge)
+	a.Total = max(a.Plan, m.Start) + max(a.Map, a.Fetch, a.Merge) // the plan is made while Spark starts
 	a.RunMoney = a.Total.Hours() * float64(c.Machines*c.Cores) * c.CoreHour
 	a.StoreMoney = float64(a.Stored) / 1e9 * c.StoreMonth
 	return a, nil
