@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study/runner"
@@ -158,5 +160,25 @@ func TestNoSpark(t *testing.T) {
 	task := runner.Task{ID: "x", Buckets: []int{1}}
 	if err := r.Run(t.Context(), task); havre.KindOf(err) != havre.NotFound || havre.HintOf(err) == "" {
 		t.Errorf("no spark-submit: %v", err)
+	}
+}
+
+// TestClosedWhileItStarts: what was begun is ended, whatever came between.
+func TestClosedWhileItStarts(t *testing.T) {
+	submit := filepath.Join(t.TempDir(), "spark-submit")
+	if err := os.WriteFile(submit, []byte("#!/bin/sh\nsleep 100\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := &spark.Runner{Options: spark.Options{Master: "local[1]", Submit: submit, Command: submit}}
+	began := time.Now()
+	r.Start(t.Context())
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if pids := sparktest.Processes(submit); len(pids) > 0 {
+		t.Errorf("%d processes are left", len(pids))
 	}
 }
