@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
@@ -86,11 +87,8 @@ const (
 
 // evaluateOf answers every definition for the given persons of a bucket.
 func (p *Plan) evaluateOf(ctx context.Context, r Reader, bucket int, people *People, how counting) (*Result, error) {
-	w, _ := p.works.Get().(*work)
-	if w == nil {
-		w = newWork(p)
-	}
-	defer p.works.Put(w)
+	w := p.works.get(p)
+	defer p.works.put(w)
 	var err error
 	w.people = people
 	if w.outside, err = p.lookups.get(ctx, r, p); err != nil {
@@ -152,7 +150,6 @@ type work struct {
 	rules   []settled // of the definition at hand
 	kept    []int32
 	values  []int64
-	near    []nearRow
 	rows    []entry
 	entries []entry
 	periods []Period
@@ -161,6 +158,33 @@ type work struct {
 
 func newWork(p *Plan) *work {
 	return &work{plan: p, events: make([]events, len(p.domains)), hits: make([]hits, len(p.criteria)), seen: make([]int32, len(p.criteria)), members: make([][]member, len(p.definitions))}
+}
+
+// works are those of a plan that nothing is evaluated with, as many as there were
+// evaluations at once. A pool of package sync would be emptied several times a
+// second, and with it the memory that this is about.
+type works struct {
+	mu   sync.Mutex
+	idle []*work
+}
+
+func (s *works) get(p *Plan) *work {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.idle)
+	if n == 0 {
+		return newWork(p)
+	}
+	w := s.idle[n-1]
+	s.idle = s.idle[:n-1]
+	return w
+}
+
+func (s *works) put(w *work) {
+	w.people, w.outside, w.attrition = nil, outside{}, nil // these belong to the result, or to the reader
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, w)
 }
 
 // definition follows the steps of circe-be's generateCohort.sql for the persons
@@ -294,11 +318,11 @@ func (w *work) idOf(e *entry) int64 {
 func (c *plannedCriterion) ownStart(e *events, row int32) date {
 	if a := c.adjust; a != nil {
 		if a.StartFromEnd {
-			return addDays(e.end[row], a.StartDays)
+			return addDays(e.rows[row].end, a.StartDays)
 		}
-		return addDays(e.start[row], a.StartDays)
+		return addDays(e.rows[row].start, a.StartDays)
 	}
-	return e.start[row]
+	return e.rows[row].start
 }
 
 // limit keeps all events, the earliest or the latest. Of several on that day

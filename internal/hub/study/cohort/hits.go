@@ -72,12 +72,6 @@ func (h *hits) add(i int, x hit) {
 	h.spans[len(h.spans)-1].to = int32(len(h.list))
 }
 
-// nearRow is what decides which criteria want a row.
-type nearRow struct {
-	hit              // as recorded
-	standard, source int32
-}
-
 // collect hands the events of the persons [lo, hi) to the criteria.
 func (w *work) collect(lo, hi int) {
 	w.lo, w.once = lo, 0
@@ -93,11 +87,10 @@ func (w *work) collect(lo, hi int) {
 	for i := range w.plan.domains {
 		d, e := &w.plan.domains[i], &w.events[i]
 		standard, source, bySource := d.byStandard.criteria, d.bySource.criteria, len(d.bySource.criteria) > 1
-		near := w.fetch(e, lo, hi, bySource)
 		for person := lo; person < hi; person++ {
-			n := e.first[person+1] - e.first[person]
-			for k := range near[:n] {
-				row := &near[k]
+			mine := e.sorted[e.first[person]:e.first[person+1]]
+			for k := range mine {
+				row := &mine[k]
 				w.hand(&standard[row.standard], e, row.hit, person, person-lo)
 				if bySource {
 					w.hand(&source[row.source], e, row.hit, person, person-lo)
@@ -106,7 +99,6 @@ func (w *work) collect(lo, hi int) {
 					w.offer(c, e, row.hit, person, person-lo)
 				}
 			}
-			near = near[n:]
 		}
 	}
 	for i := range w.plan.criteria {
@@ -121,31 +113,6 @@ func (w *work) collect(lo, hi int) {
 			}
 		}
 	}
-}
-
-// fetch lays the rows of the persons [lo, hi) side by side, in order. They come
-// from all over the columns: the processor waits for many of them at a time if
-// nothing else is done meanwhile.
-func (w *work) fetch(e *events, lo, hi int, bySource bool) []nearRow {
-	rows := e.order[e.first[lo]:e.first[hi]]
-	w.near = resized(w.near, len(rows))
-	near := w.near[:len(rows)]
-	for i, row := range rows {
-		n := &near[i]
-		n.start, n.row, n.standard = e.start[row], row, e.standard[row]
-		n.end, n.source = noDate, 0
-	}
-	if len(e.end) > 0 {
-		for i, row := range rows {
-			near[i].end = e.end[row]
-		}
-	}
-	if bySource {
-		for i, row := range rows {
-			near[i].source = e.source[row]
-		}
-	}
-	return w.near
 }
 
 // hand gives a row to the criteria that want its concept.

@@ -36,24 +36,28 @@ func ranked(r Reader) bool {
 	return ok && x.RankedIDs()
 }
 
-// events are the rows of one table that concern some criterion, as they came.
-// A column that the plan does not want is nil. The memory is used again for the
-// next bucket.
+// events are the rows of one table that concern some criterion. A column that the
+// plan does not want is nil. The memory is used again for the next bucket.
 type events struct {
-	person     []int32 // place in People
-	id         []int64
-	start, end []date
-	concept    []int64
-	standard   []int32 // class
-	sourceID   []int64
-	source     []int32 // class
-	visit      []int64 // NoConcept: none
-	extra      []extraValues
+	// As they came:
+	rows     []event
+	person   []int32 // place in People
+	id       []int64
+	concept  []int64
+	sourceID []int64
+	visit    []int64 // NoConcept: none
+	extra    []extraValues
 
 	ranked bool    // ids are ranks: see ranker
-	first  []int32 // where each person's rows begin in order; one more at the end
-	order  []int32 // rows by person, start, and what else tells them apart
+	first  []int32 // where each person's begin in sorted; one more at the end
+	sorted []event // by person, start, and what else tells them apart
 	keys   []uint64
+}
+
+// event is what decides which criteria want a row.
+type event struct {
+	hit                    // as recorded; row is its place in the columns
+	standard, source int32 // classes
 }
 
 // extraValues are the values of one extra column; one that is not there is not
@@ -84,8 +88,7 @@ func (x *extraValues) concept(row int32) (int64, bool) {
 }
 
 func (e *events) reset(d *domainPlan) {
-	e.person, e.id, e.start, e.end, e.concept = e.person[:0], e.id[:0], e.start[:0], e.end[:0], e.concept[:0]
-	e.standard, e.sourceID, e.source, e.visit = e.standard[:0], e.sourceID[:0], e.source[:0], e.visit[:0]
+	e.rows, e.person, e.id, e.concept, e.sourceID, e.visit = e.rows[:0], e.person[:0], e.id[:0], e.concept[:0], e.sourceID[:0], e.visit[:0]
 	if e.extra == nil {
 		e.extra = make([]extraValues, len(d.extra))
 	}
@@ -184,8 +187,9 @@ func (d *domainPlan) take(e *events, b arrow.RecordBatch, columns []string, peop
 		}
 	}
 	if d.needEnd {
-		for _, i := range rows {
-			e.end = append(e.end, d.endOf(int(i), date(start.Value(int(i))), end, supply))
+		mine := e.rows[len(e.rows)-len(rows):]
+		for k, i := range rows {
+			mine[k].end = d.endOf(int(i), mine[k].start, end, supply)
 		}
 	}
 	if d.needVisit {
@@ -209,7 +213,8 @@ func (d *domainPlan) take(e *events, b arrow.RecordBatch, columns []string, peop
 // criterion, and takes what that decision is made of. Rows come in runs of
 // equal concepts.
 func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32, concept, source *array.Int64, people *People, kept *[]int32) {
-	out := (*kept)[:0]
+	rows := resized(*kept, person.Len())
+	n := 0 // of rows
 	persons, starts := person.Int64Values(), start.Date32Values()
 	var concepts, sources []int64
 	if concept != nil {
@@ -218,6 +223,9 @@ func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32,
 	if source != nil {
 		sources = source.Int64Values()
 	}
+	had := len(e.rows)
+	e.rows = slices.Grow(e.rows, len(persons))[:had+len(persons)]
+	e.person = slices.Grow(e.person, len(persons))[:had+len(persons)]
 	everyone, noNulls := len(d.every) > 0, person.NullN() == 0 && start.NullN() == 0
 	var class, sourceClass int32
 	lastConcept, lastSource := int64(0), int64(0) // class 0 is right for both until a row says otherwise
@@ -255,11 +263,10 @@ func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32,
 		if at < 0 {
 			continue
 		}
-		out = append(out, int32(i))
-		e.person = append(e.person, int32(at))
-		e.start = append(e.start, date(starts[i]))
-		e.standard = append(e.standard, standardHere)
-		e.source = append(e.source, sourceHere)
+		rows[n] = int32(i)
+		e.person[had+n] = int32(at)
+		e.rows[had+n] = event{hit{date(starts[i]), noDate, int32(had + n)}, standardHere, sourceHere}
+		n++
 		if d.needSource {
 			v := int64(NoConcept)
 			if !source.IsNull(i) {
@@ -275,7 +282,7 @@ func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32,
 			e.concept = append(e.concept, v)
 		}
 	}
-	*kept = out
+	*kept, e.rows, e.person = rows[:n], e.rows[:had+n], e.person[:had+n]
 }
 
 // endOf gives the day an event ends: as recorded; else after the days of
@@ -307,18 +314,28 @@ func (x *extraValues) take(b arrow.RecordBatch, i int, p *pattern, rows []int32)
 	}
 	switch a := b.Column(i).(type) {
 	case *array.Int64:
-		for _, row := range rows {
-			x.ints, x.ok = append(x.ints, a.Value(int(row))), append(x.ok, !a.IsNull(int(row)))
-		}
+		x.ints = pick(x.ints, a.Int64Values(), rows)
 	case *array.Float64:
-		for _, row := range rows {
-			x.floats, x.ok = append(x.floats, a.Value(int(row))), append(x.ok, !a.IsNull(int(row)))
-		}
+		x.floats = pick(x.floats, a.Float64Values(), rows)
 	default:
 		_, err := columnOf[*array.Float64](b, i)
 		return err
 	}
+	a := b.Column(i)
+	for _, row := range rows {
+		x.ok = append(x.ok, !a.IsNull(int(row)))
+	}
 	return nil
+}
+
+// pick appends the values of some rows.
+func pick[T any](to, values []T, rows []int32) []T {
+	n := len(to)
+	to = slices.Grow(to, len(rows))[:n+len(rows)]
+	for k, row := range rows {
+		to[n+k] = values[row]
+	}
+	return to
 }
 
 // sort puts the rows in order: by person (a counting sort), then start, then
@@ -328,7 +345,6 @@ func (x *extraValues) take(b arrow.RecordBatch, i int, p *pattern, rows []int32)
 // store. Where ids are ranks, it is the order of the read: what else was read
 // hangs on the other definitions.
 func (e *events) sort(persons int) {
-	n := len(e.person)
 	e.first = resized(e.first, persons+2)
 	clear(e.first)
 	for _, p := range e.person {
@@ -337,11 +353,11 @@ func (e *events) sort(persons int) {
 	for i := range persons {
 		e.first[i+2] += e.first[i+1]
 	}
-	e.keys, e.order = resized(e.keys, n), resized(e.order, n)
+	e.keys, e.sorted = resized(e.keys, len(e.rows)), resized(e.sorted, len(e.rows))
 	for i, p := range e.person {
 		at := &e.first[p+1]
 		// The start in the upper half, so that numbers sort as the dates do.
-		e.keys[*at] = uint64(uint32(e.start[i])^1<<31)<<32 | uint64(uint32(i))
+		e.keys[*at] = uint64(uint32(e.rows[i].start)^1<<31)<<32 | uint64(uint32(i))
 		*at++
 	}
 	e.first = e.first[:persons+1]
@@ -354,7 +370,7 @@ func (e *events) sort(persons int) {
 		}
 	}
 	for i, k := range e.keys {
-		e.order[i] = int32(uint32(k))
+		e.sorted[i] = e.rows[uint32(k)]
 	}
 }
 
@@ -380,12 +396,11 @@ func (e *events) compare(a, b int32) int {
 	if e.ranked {
 		return cmp.Compare(a, b)
 	}
-	if len(e.end) > 0 {
-		if c := cmp.Compare(e.end[a], e.end[b]); c != 0 {
-			return c
-		}
+	x, y := &e.rows[a], &e.rows[b]
+	if c := firstOrder(x.end, y.end); c != 0 {
+		return c
 	}
-	if c := firstOrder(e.standard[a], e.standard[b], e.source[a], e.source[b]); c != 0 {
+	if c := firstOrder(x.standard, y.standard, x.source, y.source); c != 0 {
 		return c
 	}
 	for _, column := range [][]int64{e.sourceID, e.concept, e.visit} {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"sync"
 
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
 )
@@ -25,7 +24,7 @@ type Plan struct {
 	keys []string // all that makes each criterion and definition what it is
 
 	lookups lookupCache
-	works   sync.Pool // of *work: what one evaluation needs, used again by the next
+	works   works
 }
 
 // personNeeds says which columns of PERSON are wanted.
