@@ -39,11 +39,13 @@ var arrowType = map[omop.Type]arrow.DataType{
 	omop.Datetime: &arrow.TimestampType{Unit: arrow.Microsecond}, omop.Text: arrow.BinaryTypes.String,
 }
 
-// schema is that of a table's segments.
-func (p *pass) schema() *arrow.Schema {
-	fields := []arrow.Field{{Name: holderColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true}}
-	for _, f := range p.fields {
-		fields = append(fields, arrow.Field{Name: f.Name, Type: arrowType[f.Type], Nullable: true})
+// Schema is that of a table's segments: what the CDM requires is never null.
+func Schema(t omop.Table) *arrow.Schema {
+	fields := []arrow.Field{{Name: holderColumn, Type: arrow.PrimitiveTypes.Int64}}
+	for _, f := range t.Fields {
+		if !f.Identifying {
+			fields = append(fields, arrow.Field{Name: f.Name, Type: arrowType[f.Type], Nullable: !f.Required})
+		}
 	}
 	return arrow.NewSchema(fields, nil)
 }
@@ -71,7 +73,7 @@ func WriterProperties(t omop.Table, further ...parquet.WriterProperty) *parquet.
 // segments writes the rows of one bucket.
 func (p *pass) segments(ctx context.Context, bucket int, h *heap) error {
 	refs := p.sorted(h)
-	s := &segmenter{pass: p, heap: h, schema: p.schema()}
+	s := &segmenter{pass: p, heap: h, schema: Schema(p.table)}
 	defer s.release()
 	for len(refs) > 0 {
 		data, n, err := s.segment(refs)

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
@@ -223,6 +224,13 @@ func asSegment(t testing.TB, spec omop.Table, plain []byte) []byte {
 		t.Fatal(err)
 	}
 	defer rows.Release()
+	fields := ingest.Schema(spec).Fields()
+	columns := make([]arrow.Column, len(fields))
+	for i := range fields {
+		fields[i].Type = rows.Column(i).DataType() // DuckDB's times have a zone
+		columns[i] = *arrow.NewColumn(fields[i], rows.Column(i).Data())
+	}
+	rows = array.NewTable(arrow.NewSchema(fields, nil), columns, rows.NumRows())
 	var out bytes.Buffer
 	if err := pqarrow.WriteTable(rows, &out, ingest.RowGroupRows, ingest.WriterProperties(spec), pqarrow.DefaultWriterProps()); err != nil {
 		t.Fatal(err)
