@@ -9,8 +9,17 @@ import (
 // classes sorts concepts by the criteria that want them: concepts wanted by
 // the same criteria are of one class. Class 0 is wanted by nobody.
 type classes struct {
-	byConcept *lookup
-	criteria  []wanting // by class
+	concepts *index
+	class    []int32   // by place of the concept
+	criteria []wanting // by class
+}
+
+// of gives the class of a concept.
+func (c *classes) of(concept int64) int32 {
+	if at := c.concepts.place(concept); at >= 0 {
+		return c.class[at]
+	}
+	return 0
 }
 
 // wanting are the criteria that want the concepts of a class: those that ask for
@@ -18,10 +27,11 @@ type classes struct {
 type wanting struct{ plain, asked []int32 }
 
 func newClasses(wanted map[int64][]int32, plain func(int32) bool) classes {
-	c := classes{byConcept: newLookup(len(wanted)), criteria: make([]wanting, 1)}
+	ids := slices.Sorted(maps.Keys(wanted)) // so that every worker numbers the classes alike
+	c := classes{concepts: newIndex(ids), class: make([]int32, len(ids)), criteria: make([]wanting, 1)}
 	seen := map[string]int32{}
 	var key []byte
-	for _, id := range slices.Sorted(maps.Keys(wanted)) { // so that every worker numbers the classes alike
+	for at, id := range ids {
 		list := wanted[id]
 		slices.Sort(list)
 		list = slices.Compact(list)
@@ -43,7 +53,7 @@ func newClasses(wanted map[int64][]int32, plain func(int32) bool) classes {
 			}
 			c.criteria = append(c.criteria, w)
 		}
-		c.byConcept.put(id, class)
+		c.class[at] = class
 	}
 	return c
 }

@@ -207,19 +207,19 @@ func TestYear(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	l := newLookup(1000)
+func TestIndex(t *testing.T) {
+	var ids []int64
 	for i := range int64(1000) {
-		l.put(i*i*i-500, int32(i)+1)
-		l.put(i*i*i-500, int32(i)+2)
+		ids = append(ids, i*i*i-500)
 	}
-	for i := range int64(1000) {
-		if l.get(i*i*i-500) != int32(i)+2 || l.get(i*i*i-499) != 0 && i > 1 {
-			t.Fatalf("wrong number under %d", i*i*i-500)
+	x := newIndex(ids)
+	for i, id := range ids {
+		if x.place(id) != i || x.place(id+1) != -1 && i > 1 {
+			t.Fatalf("id %d is at %d, the next at %d", id, x.place(id), x.place(id+1))
 		}
 	}
-	if newLookup(0).get(7) != 0 {
-		t.Error("an empty lookup found something")
+	if newIndex(nil).place(7) != -1 {
+		t.Error("an empty index found something")
 	}
 }
 

@@ -322,9 +322,6 @@ func (p *People) only(marked []bool) (*People, []int32) {
 	}
 	few.periodStart = append(few.periodStart, int32(len(few.periods)))
 	few.few = few.ID
-	few.index = newLookup(len(few.ID))
-	for at, id := range few.ID {
-		few.index.put(id, int32(at)+1)
-	}
+	few.index = newIndex(few.ID)
 	return few, places
 }

@@ -51,6 +51,8 @@ type events struct {
 	ranked bool    // ids are ranks: see ranker
 	first  []int32 // where each person's begin in sorted; one more at the end
 	sorted []event // by person, start, and what else tells them apart
+	days   []int32 // for sorting
+	order  []int32
 	keys   []uint64
 }
 
@@ -229,21 +231,22 @@ func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32,
 	everyone, noNulls := len(d.every) > 0, person.NullN() == 0 && start.NullN() == 0
 	var class, sourceClass int32
 	lastConcept, lastSource := int64(0), int64(0) // class 0 is right for both until a row says otherwise
+	lastPerson, at := int64(0), people.Find(0)
 	if concept != nil {
-		class = d.byStandard.byConcept.get(0)
+		class = d.byStandard.of(0)
 	}
 	if source != nil {
-		sourceClass = d.bySource.byConcept.get(0)
+		sourceClass = d.bySource.of(0)
 	}
 	for i := range persons {
 		if concept != nil {
 			if c := concepts[i]; c != lastConcept {
-				lastConcept, class = c, d.byStandard.byConcept.get(c)
+				lastConcept, class = c, d.byStandard.of(c)
 			}
 		}
 		if source != nil {
 			if c := sources[i]; c != lastSource {
-				lastSource, sourceClass = c, d.bySource.byConcept.get(c)
+				lastSource, sourceClass = c, d.bySource.of(c)
 			}
 		}
 		standardHere, sourceHere := class, sourceClass
@@ -259,7 +262,9 @@ func (d *domainPlan) choose(e *events, person *array.Int64, start *array.Date32,
 		if !noNulls && (person.IsNull(i) || start.IsNull(i)) {
 			continue // such a row lies in no observation period
 		}
-		at := people.Find(persons[i])
+		if p := persons[i]; p != lastPerson {
+			lastPerson, at = p, people.Find(p)
+		}
 		if at < 0 {
 			continue
 		}
@@ -338,8 +343,7 @@ func pick[T any](to, values []T, rows []int32) []T {
 	return to
 }
 
-// sort puts the rows in order: by person (a counting sort), then start, then
-// event id. Ids are unique within one holder only, so events that are still
+// sort puts the rows in order: by person, then start, then event id. Ids are unique within one holder only, so events that are still
 // equal are told apart by all else that was read of them: then the order, and
 // with it what "first" means, does not hang on how rows came to lie in the
 // store. Where ids are ranks, it is the order of the read: what else was read
@@ -353,36 +357,66 @@ func (e *events) sort(persons int) {
 	for i := range persons {
 		e.first[i+2] += e.first[i+1]
 	}
-	e.keys, e.sorted = resized(e.keys, len(e.rows)), resized(e.sorted, len(e.rows))
-	for i, p := range e.person {
-		at := &e.first[p+1]
-		// The start in the upper half, so that numbers sort as the dates do.
-		e.keys[*at] = uint64(uint32(e.rows[i].start)^1<<31)<<32 | uint64(uint32(i))
+	e.sorted = resized(e.sorted, len(e.rows))
+	for _, i := range e.byDay() {
+		at := &e.first[e.person[i]+1]
+		e.sorted[*at] = e.rows[i]
 		*at++
 	}
 	e.first = e.first[:persons+1]
-	for p := range persons {
-		if mine := e.keys[e.first[p]:e.first[p+1]]; len(mine) > 1 {
-			slices.Sort(mine)
-			if len(e.id) > 0 {
-				e.settleTies(mine)
-			}
+	if len(e.id) > 0 {
+		for p := range persons {
+			e.settleTies(e.sorted[e.first[p]:e.first[p+1]])
 		}
-	}
-	for i, k := range e.keys {
-		e.sorted[i] = e.rows[uint32(k)]
 	}
 }
 
-// settleTies sorts the events of each day.
-func (e *events) settleTies(keys []uint64) {
-	for lo := 0; lo < len(keys); {
+// byDay gives the rows by start, else as they came.
+func (e *events) byDay() []int32 {
+	e.order = resized(e.order, len(e.rows))
+	if len(e.rows) == 0 {
+		return e.order
+	}
+	first, last := e.rows[0].start, e.rows[0].start
+	for i := range e.rows {
+		first, last = min(first, e.rows[i].start), max(last, e.rows[i].start)
+	}
+	if span := int64(last) - int64(first) + 1; span <= 4*int64(len(e.rows)) { // a counting sort
+		e.days = resized(e.days, int(span)+1)
+		clear(e.days)
+		for i := range e.rows {
+			e.days[e.rows[i].start-first+1]++
+		}
+		for i := range e.days[1:] {
+			e.days[i+1] += e.days[i]
+		}
+		for i := range e.rows {
+			at := &e.days[e.rows[i].start-first]
+			e.order[*at] = int32(i)
+			*at++
+		}
+		return e.order
+	}
+	e.keys = resized(e.keys, len(e.rows))
+	for i := range e.rows { // the start in the upper half, so that numbers sort as the dates do
+		e.keys[i] = uint64(uint32(e.rows[i].start)^1<<31)<<32 | uint64(uint32(i))
+	}
+	slices.Sort(e.keys)
+	for i, k := range e.keys {
+		e.order[i] = int32(uint32(k))
+	}
+	return e.order
+}
+
+// settleTies sorts the events of each day of one person.
+func (e *events) settleTies(mine []event) {
+	for lo := 0; lo < len(mine); {
 		hi := lo + 1
-		for hi < len(keys) && keys[hi]>>32 == keys[lo]>>32 {
+		for hi < len(mine) && mine[hi].start == mine[lo].start {
 			hi++
 		}
 		if hi-lo > 1 {
-			slices.SortFunc(keys[lo:hi], func(a, b uint64) int { return e.compare(int32(uint32(a)), int32(uint32(b))) })
+			slices.SortFunc(mine[lo:hi], func(a, b event) int { return e.compare(a.row, b.row) })
 		}
 		lo = hi
 	}

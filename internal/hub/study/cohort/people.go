@@ -28,7 +28,7 @@ type People struct {
 
 	periods     []Period // of all persons, by person and start
 	periodStart []int32  // where each person's begin; one more at the end
-	index       *lookup  // 1 + place in ID
+	index       *index
 }
 
 // What stands for a value that is not there.
@@ -44,7 +44,7 @@ type Period struct{ Start, End int32 }
 func (p *People) Periods(i int) []Period { return p.periods[p.periodStart[i]:p.periodStart[i+1]] }
 
 // Find gives the place of a person, -1 if the person has no observation period.
-func (p *People) Find(id int64) int { return int(p.index.get(id)) - 1 }
+func (p *People) Find(id int64) int { return p.index.place(id) }
 
 func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*People, error) {
 	type row struct {
@@ -81,10 +81,7 @@ func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*
 		p.periods[i] = row.Period
 	}
 	p.periodStart = append(p.periodStart, int32(len(rows)))
-	p.index = newLookup(len(p.ID))
-	for i, id := range p.ID {
-		p.index.put(id, int32(i)+1)
-	}
+	p.index = newIndex(p.ID)
 	if needs.any() {
 		err = p.loadDemographics(ctx, r, bucket, needs)
 	}
