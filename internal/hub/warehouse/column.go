@@ -108,16 +108,18 @@ func (s *source) window() *window {
 // ReadAt gives no more than is left of a stretch: what is read ahead of a page's
 // header is not worth opening more.
 func (w *window) ReadAt(p []byte, off int64) (int, error) {
-	for _, s := range append(w.held, w.tail) {
-		if s.holds(off) {
-			n := copy(p, s.data[off-s.at:])
-			if n < len(p) {
-				return n, io.EOF
-			}
-			return n, nil
-		}
+	from := w.tail
+	if i := slices.IndexFunc(w.held, func(s stretch) bool { return s.holds(off) }); i >= 0 {
+		from = w.held[i]
 	}
-	return w.SectionReader.ReadAt(p, off)
+	if !from.holds(off) {
+		return w.SectionReader.ReadAt(p, off)
+	}
+	n := copy(p, from.data[off-from.at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // hold opens stretches of the plaintext in place of those held; each is one read,

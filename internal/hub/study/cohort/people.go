@@ -1,6 +1,7 @@
 package cohort
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -70,7 +71,10 @@ func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*
 		return nil, err
 	}
 	slices.SortFunc(rows, func(a, b row) int {
-		return firstOrder(a.person, b.person, int64(a.Start), int64(b.Start), int64(a.End), int64(b.End))
+		if c := cmp.Compare(a.person, b.person); c != 0 {
+			return c
+		}
+		return firstOrder(a.Start, b.Start, a.End, b.End)
 	})
 	p := &People{periods: make([]Period, len(rows))}
 	for i, row := range rows {
