@@ -54,9 +54,13 @@ func (s *source) wholeGroup(group int) part {
 	return p
 }
 
+// manyConcepts is more than a definition names: who wants so many reads most of a
+// table, once.
+const manyConcepts = 1000
+
 // partOf gives the rows of a row group that may hold one of the concepts, which
 // ascend, by the Parquet index of pages. Where there is no index, or it leaves
-// out less than half, the group is read whole.
+// out less than half for many concepts, the group is read whole.
 func (s *source) partOf(group int, concept string, concepts []int64) (p part, err error) {
 	defer s.gaveUp(&err)
 	p = s.wholeGroup(group)
@@ -91,7 +95,7 @@ func (s *source) partOf(group int, concept string, concepts []int64) (p part, er
 			few.spans = append(few.spans, page.rows)
 		}
 	}
-	if few.rows() > p.rows()/2 {
+	if len(concepts) > manyConcepts && few.rows() > p.rows()/2 {
 		return p, nil
 	}
 	return few, nil
