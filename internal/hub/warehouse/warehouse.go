@@ -49,7 +49,7 @@ type Config struct {
 	Keys  Keys
 	Log   audit.Recorder
 	Now   havre.Now
-	Cache int64 // bytes of opened segments kept in memory: ciphertext, and pages read for few concepts, decoded; 0 = 512 MiB
+	Cache int64 // bytes of opened segments kept in memory: ciphertext, and pages read for few concepts, decoded; 0 = 256 MiB
 }
 
 // Warehouse is one dataset in one store. Safe for concurrent use.
@@ -106,7 +106,7 @@ func prepare(c Config) (*Warehouse, error) {
 		return nil, havre.E("warehouse", havre.KeyUnavailable, "the dataset's keys are not complete: a key, a recipient and a bucket key of 32 bytes are needed")
 	}
 	if c.Cache <= 0 {
-		c.Cache = 512 << 20
+		c.Cache = 256 << 20
 	}
 	return &Warehouse{c: c, cache: newCache(c.Cache)}, nil
 }
