@@ -31,7 +31,7 @@ type Worker struct {
 	Build   study.Build
 	Program string // its version; "" for that of this program
 	Now     havre.Now
-	Cache   int64 // most ciphertext to keep, as warehouse.Config.Cache; never more than one bucket has
+	Cache   int64 // as warehouse.Config.Cache; never more than one bucket needs
 	// Note is told of each finished bucket, nil if nobody wants to know.
 	Note func(t Task, took time.Duration)
 
@@ -212,8 +212,10 @@ func (p *openPlan) view(ctx context.Context, n int) (*permit.View, error) {
 		parts = append(parts[:len(parts):len(parts)], b.Segments...)
 		largest = max(largest, bytesOf(b.Segments))
 	}
-	// Analyses of one bucket read the same segments, and those of two buckets do not.
-	keep := bytesOf(p.body.Common) + largest
+	// Analyses of one bucket read the same segments, and those of two buckets do
+	// not. Besides their ciphertext there is room for the pages that stay decoded,
+	// which are about twice as large.
+	keep := 3 * (bytesOf(p.body.Common) + largest)
 	if p.w.Cache > 0 {
 		keep = min(keep, p.w.Cache)
 	}
