@@ -37,7 +37,7 @@ func (s *source) columns(ctx context.Context, parts []part, names []string) (*co
 	places := make([]int, len(names))
 	for i, name := range names {
 		var err error
-		if places[i], err = s.column(name); err != nil {
+		if places[i], err = s.place(name); err != nil {
 			return nil, err
 		}
 	}
@@ -62,8 +62,8 @@ func (s *source) columns(ctx context.Context, parts []part, names []string) (*co
 	return &columns{src: s, places: places, window: w, file: f}, nil
 }
 
-// column gives the place of a column.
-func (s *source) column(name string) (int, error) {
+// place gives the place of a column in the file.
+func (s *source) place(name string) (int, error) {
 	at := s.meta.Schema.ColumnIndexByName(name)
 	if at < 0 {
 		return 0, s.damaged("it has no column "+name, nil)
@@ -150,7 +150,7 @@ func (c *columns) read(ctx context.Context, p part, name string, dt arrow.DataTy
 	if at := c.src.schema.FieldIndices(name); len(at) != 1 || !arrow.TypeEqual(c.src.schema.Field(at[0]).Type, dt) {
 		return nil, havre.E("warehouse.read", havre.Tampered, "a segment's column "+name+" is not of the type "+dt.String())
 	}
-	a, err := c.column(ctx, p, name, dt)
+	a, err := c.values(ctx, p, name, dt)
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -160,12 +160,12 @@ func (c *columns) read(ctx context.Context, p part, name string, dt arrow.DataTy
 	return a, nil
 }
 
-func (c *columns) column(ctx context.Context, p part, name string, dt arrow.DataType) (a arrow.Array, err error) {
+func (c *columns) values(ctx context.Context, p part, name string, dt arrow.DataType) (a arrow.Array, err error) {
 	defer gaveUp(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	at, err := c.src.column(name)
+	at, err := c.src.place(name)
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +184,6 @@ func (c *columns) byPage(ctx context.Context, p part, at int, dt arrow.DataType)
 	pages, err := c.src.pages(p.group, at)
 	if err != nil {
 		return nil, err
-	}
-	if pages == nil {
-		return nil, errors.New("one of its columns has no index of pages")
 	}
 	places := pages.of(p.spans)
 	have := make([]arrow.Array, len(places))

@@ -213,7 +213,7 @@ func TestColumns(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	encodings := map[string][]parquet.WriterProperty{
 		"dictionary": nil, "plain": {parquet.WithDictionaryDefault(false)}, "short dictionary": {parquet.WithDictionaryPageSizeLimit(700)},
-		"index": {parquet.WithPageIndexEnabled(true)}, "index, plain": {parquet.WithPageIndexEnabled(true), parquet.WithDictionaryDefault(false)},
+		"index": {parquet.WithPageIndexEnabled(true)}, "index of one column": {parquet.WithPageIndexEnabledFor("concept", true)}, "index, plain": {parquet.WithPageIndexEnabled(true), parquet.WithDictionaryDefault(false)},
 		"index, second format": {parquet.WithPageIndexEnabled(true), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithDictionaryPageSizeLimit(700)},
 		"second format":        {parquet.WithDataPageVersion(parquet.DataPageV2)}, "uncompressed": {parquet.WithCompression(compress.Codecs.Uncompressed)},
 	}

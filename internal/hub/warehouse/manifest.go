@@ -79,18 +79,8 @@ type head struct {
 	Buckets    int       `json:"buckets"`
 }
 
-// Root is the Merkle tree hash (RFC 6962, section 2.1, SHA-256), hex, of the
-// manifest: the leaves are the canonical JSON of the head, of each delivery,
-// of each segment and of each rejected object, in the manifest's order.
-func (m *Manifest) Root() (string, error) {
-	l, err := m.leaves()
-	if err != nil {
-		return "", err
-	}
-	return l.root()
-}
-
-// leaves are the leaves of a manifest's tree.
+// leaves are the leaves of a manifest's tree: the canonical JSON of the head, of
+// each delivery, of each segment and of each rejected object, in its order.
 type leaves struct {
 	head                           json.RawMessage
 	deliveries, segments, rejected []json.RawMessage
@@ -125,6 +115,7 @@ func canonical[T any](list []T) ([]json.RawMessage, error) {
 	return out, nil
 }
 
+// root is the Merkle tree hash (RFC 6962, section 2.1, SHA-256), hex.
 func (l leaves) root() (string, error) {
 	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
 	for _, list := range [][]json.RawMessage{{l.head}, l.deliveries, l.segments, l.rejected} {

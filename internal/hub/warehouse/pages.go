@@ -59,8 +59,8 @@ func (s *source) wholeGroup(group int) part {
 const manyConcepts = 1000
 
 // partOf gives the rows of a row group that may hold one of the concepts, which
-// ascend, by the Parquet index of pages. Where there is no index, or it leaves
-// out less than half for many concepts, the group is read whole.
+// ascend, by the Parquet index of pages. Where there is none, or it leaves out
+// less than half for many concepts, the group is read whole.
 func (s *source) partOf(group int, concept string, concepts []int64) (p part, err error) {
 	defer s.gaveUp(&err)
 	p = s.wholeGroup(group)
@@ -69,7 +69,7 @@ func (s *source) partOf(group int, concept string, concepts []int64) (p part, er
 		return p, nil
 	}
 	pages, err := s.pages(group, column)
-	if pages == nil || err != nil {
+	if err != nil {
 		return p, err
 	}
 	index, err := s.index[group].GetColumnIndex(column)
@@ -113,31 +113,30 @@ type page struct {
 	rows      run
 }
 
-// pages gives the pages of a column in a row group; nil if there is no index.
-// Text is taken for one page.
+// pages gives the pages of a column in a row group. Text, which is decoded whole,
+// and what has no index of pages are taken for one page.
 func (s *source) pages(group, column int) (_ *pages, err error) {
 	defer s.gaveUp(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := [2]int{group, column}
-	if p, ok := s.columnPages[key]; ok || s.index[group] == nil {
+	if p, ok := s.columnPages[key]; ok {
 		return p, nil
-	}
-	index, err := s.index[group].GetOffsetIndex(column)
-	if err != nil {
-		return nil, s.damaged("an index of pages is unreadable", err)
 	}
 	chunk, err := s.chunk(group, column)
 	if err != nil {
 		return nil, err
 	}
-	var p *pages
+	var index metadata.OffsetIndex
+	if s.index[group] != nil && s.meta.Schema.Column(column).PhysicalType() != parquet.Types.ByteArray {
+		if index, err = s.index[group].GetOffsetIndex(column); err != nil {
+			return nil, s.damaged("an index of pages is unreadable", err)
+		}
+	}
 	rows := s.meta.RowGroup(group).NumRows()
-	switch {
-	case s.meta.Schema.Column(column).PhysicalType() == parquet.Types.ByteArray:
-		p = &pages{at: []page{{chunk[0], chunk[1], run{0, rows}}}}
-	case index != nil:
-		p = &pages{}
+	p := &pages{at: []page{{chunk[0], chunk[1], run{0, rows}}}}
+	if index != nil {
+		p.at = nil
 		for _, l := range index.GetPageLocations() {
 			if n := len(p.at); n > 0 {
 				p.at[n-1].rows.hi = l.FirstRowIndex
@@ -150,9 +149,7 @@ func (s *source) pages(group, column int) (_ *pages, err error) {
 			}
 		}
 	}
-	if p != nil {
-		p.values = make([]arrow.Array, len(p.at))
-	}
+	p.values = make([]arrow.Array, len(p.at))
 	if s.columnPages == nil {
 		s.columnPages = map[[2]int]*pages{}
 	}
@@ -190,10 +187,6 @@ func (s *source) stretches(p part, columns ...int) ([][2]int64, error) {
 		pages, err := s.pages(p.group, column)
 		if err != nil {
 			return nil, err
-		}
-		if pages == nil {
-			all = append(all, chunk)
-			continue
 		}
 		if first := pages.at[0].off; first > chunk[0] {
 			all = append(all, [2]int64{chunk[0], first - chunk[0]}) // the dictionary

@@ -169,9 +169,7 @@ func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omo
 				return nil, err
 			}
 		}
-		if everyQuestionWants(t) && src.index[g] != nil {
-			parts[i].byPage = true
-		}
+		parts[i].byPage = parts[i].byPage || everyQuestionWants(t)
 	}
 	c, err := src.columns(ctx, parts, columns)
 	if err != nil {

@@ -1,7 +1,6 @@
 package cohort
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
@@ -71,12 +70,7 @@ func (w *work) exposures(d *plannedDefinition, local int) []Period {
 // in place.
 func unite(periods []Period, pad int64) []Period {
 	if len(periods) > 1 {
-		slices.SortFunc(periods, func(a, b Period) int {
-			if c := cmp.Compare(a.Start, b.Start); c != 0 {
-				return c
-			}
-			return cmp.Compare(b.End, a.End)
-		})
+		slices.SortFunc(periods, func(a, b Period) int { return inOrder(a.Start, b.Start, b.End, a.End) })
 	}
 	n := 0
 	for _, p := range periods {

@@ -343,11 +343,11 @@ func pick[T any](to, values []T, rows []int32) []T {
 	return to
 }
 
-// sort puts the rows in order: by person, then start, then event id. Ids are unique within one holder only, so events that are still
-// equal are told apart by all else that was read of them: then the order, and
-// with it what "first" means, does not hang on how rows came to lie in the
-// store. Where ids are ranks, it is the order of the read: what else was read
-// hangs on the other definitions.
+// sort puts the rows in order: by person, then start, then event id. Ids are
+// unique within one holder only, so events that are still equal are told apart by
+// all else that was read of them: then the order, and with it what "first" means,
+// does not hang on how rows came to lie in the store. Where ids are ranks, it is
+// the order of the read: what else was read hangs on the other definitions.
 func (e *events) sort(persons int) {
 	e.first = resized(e.first, persons+2)
 	clear(e.first)
@@ -468,6 +468,15 @@ func resized[T any](s []T, n int) []T {
 		return make([]T, n, n+n/4)
 	}
 	return s[:n]
+}
+
+// inOrder is firstOrder for two pairs, without a list of them: for what is sorted
+// of every person.
+func inOrder[T cmp.Ordered](a, b, c, d T) int {
+	if first := cmp.Compare(a, b); first != 0 {
+		return first
+	}
+	return cmp.Compare(c, d)
 }
 
 // firstOrder compares pairs one after another and gives the first difference.

@@ -141,12 +141,7 @@ func (v *visits) sort(persons int) {
 	}
 	v.first = v.first[:persons+1]
 	for p := range persons {
-		slices.SortFunc(v.list[v.first[p]:v.first[p+1]], func(a, b visit) int {
-			if c := cmp.Compare(a.id, b.id); c != 0 {
-				return c
-			}
-			return cmp.Compare(a.kind, b.kind)
-		})
+		slices.SortFunc(v.list[v.first[p]:v.first[p+1]], func(a, b visit) int { return inOrder(a.id, b.id, a.kind, b.kind) })
 	}
 }
 

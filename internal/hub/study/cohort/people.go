@@ -74,7 +74,7 @@ func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*
 		if c := cmp.Compare(a.person, b.person); c != 0 {
 			return c
 		}
-		return firstOrder(a.Start, b.Start, a.End, b.End)
+		return inOrder(a.Start, b.Start, a.End, b.End)
 	})
 	p := &People{periods: make([]Period, len(rows))}
 	for i, row := range rows {
