@@ -13,8 +13,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Library reads an archive (.tar.zst) of cohort definitions, by their number.
-func Library(t testing.TB, archive string) map[int][]byte {
+// Published reads an archive (.tar.zst) of published cohort definitions, by their
+// number.
+func Published(t testing.TB, archive string) map[int][]byte {
 	t.Helper()
 	f, err := os.Open(archive)
 	if err != nil {
