@@ -16,7 +16,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/gowebpki/jcs"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"github.com/havre-hub/havre/internal/havre"
@@ -100,8 +100,8 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, havre.E("sign", havre.Internal, "the document has no JSON form").Wrap(err)
 	}
-	c, err := jcs.Transform(b)
-	if err != nil {
+	c := jsontext.Value(b)
+	if err := c.Canonicalize(); err != nil {
 		return nil, havre.E("sign", havre.Internal, "the document has no canonical form").Wrap(err)
 	}
 	return c, nil

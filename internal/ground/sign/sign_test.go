@@ -209,3 +209,16 @@ func FuzzSignedPayload(f *testing.F) {
 		}
 	})
 }
+
+// TestCanonicalVectors: the examples of RFC 8785, sections 3.2.2 and 3.2.3.
+func TestCanonicalVectors(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+		  "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/", "literals": [null, true, false]}`: `{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}`,
+		`{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7}`: "{\"\\r\":2,\"1\":4,\"\u0080\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\ufb33\":3}",
+	} {
+		if got, err := Canonical(json.RawMessage(in)); err != nil || string(got) != want {
+			t.Errorf("%s\n gives %s (%v)\nwant %s", in, got, err, want)
+		}
+	}
+}

@@ -7,11 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 
@@ -82,8 +84,8 @@ type head struct {
 // leaves are the leaves of a manifest's tree: the canonical JSON of the head, of
 // each delivery, of each segment and of each rejected object, in its order.
 type leaves struct {
-	head                           json.RawMessage
-	deliveries, segments, rejected []json.RawMessage
+	head                           []byte
+	deliveries, segments, rejected [][]byte
 }
 
 func (m *Manifest) leaves() (l leaves, err error) {
@@ -100,11 +102,11 @@ func (m *Manifest) leaves() (l leaves, err error) {
 	return l, err
 }
 
-func canonical[T any](list []T) ([]json.RawMessage, error) {
+func canonical[T any](list []T) ([][]byte, error) {
 	if list == nil {
 		return nil, nil
 	}
-	out := make([]json.RawMessage, len(list))
+	out := make([][]byte, len(list))
 	for i, x := range list {
 		b, err := sign.Canonical(x)
 		if err != nil {
@@ -118,7 +120,7 @@ func canonical[T any](list []T) ([]json.RawMessage, error) {
 // root is the Merkle tree hash (RFC 6962, section 2.1, SHA-256), hex.
 func (l leaves) root() (string, error) {
 	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
-	for _, list := range [][]json.RawMessage{{l.head}, l.deliveries, l.segments, l.rejected} {
+	for _, list := range [][][]byte{{l.head}, l.deliveries, l.segments, l.rejected} {
 		for _, leaf := range list {
 			if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(leaf), nil); err != nil {
 				return "", havre.E("snapshot.root", havre.Internal, "the Merkle tree could not be built").Wrap(err)
@@ -178,30 +180,21 @@ func encode(m *Manifest, bucketKey havre.Secret) (plain []byte, root string, err
 		return nil, "", havre.E("snapshot.write", havre.Internal, "the head of the manifest has no JSON form").Wrap(err)
 	}
 	manifest["deliveries"], manifest["segments"], manifest["rejected"] = jsonArray(l.deliveries), jsonArray(l.segments), jsonArray(l.rejected)
-	var out bytes.Buffer
-	e := json.NewEncoder(&out) // writes keys in order, and what is canonical as it is
-	e.SetEscapeHTML(false)
-	if err := e.Encode(map[string]any{"mac": mac(bucketKey, root), "manifest": manifest}); err != nil {
-		return nil, "", havre.E("snapshot.write", havre.Internal, "the manifest has no JSON form").Wrap(err)
+	out := append(append([]byte(`{"mac":"`), mac(bucketKey, root)...), `","manifest":`...)
+	for i, name := range slices.Sorted(maps.Keys(manifest)) {
+		out = append(append(append(out, "{,"[min(i, 1)], '"'), name...), `":`...)
+		out = append(out, manifest[name]...)
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), root, nil
+	return append(out, "}}"...), root, nil
 }
 
 // jsonArray puts elements together; no list is null.
-func jsonArray(elements []json.RawMessage) json.RawMessage {
+func jsonArray(elements [][]byte) []byte {
 	if elements == nil {
-		return json.RawMessage("null")
+		return []byte("null")
 	}
-	var out bytes.Buffer
-	for i, x := range elements {
-		out.WriteByte("[,"[min(i, 1)])
-		out.Write(x)
-	}
-	if len(elements) == 0 {
-		out.WriteByte('[')
-	}
-	out.WriteByte(']')
-	return out.Bytes()
+	out := append([]byte("["), bytes.Join(elements, []byte(","))...)
+	return append(out, ']')
 }
 
 // decode reads what encode gave, and nothing else: the spelling must be
@@ -211,9 +204,7 @@ func decode(name string, plain []byte, bucketKey havre.Secret) (*Manifest, strin
 		return nil, "", havre.E("snapshot.open", havre.Tampered, name+" "+what)
 	}
 	var d document
-	strict := json.NewDecoder(bytes.NewReader(plain))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(&d); err != nil || d.Manifest == nil {
+	if err := jsonv2.Unmarshal(plain, &d, jsonv2.RejectUnknownMembers(true)); err != nil || d.Manifest == nil {
 		return bad("is not a snapshot manifest")
 	}
 	m := d.Manifest
