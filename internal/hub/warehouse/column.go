@@ -178,55 +178,69 @@ func (c *columns) values(ctx context.Context, p part, name string, dt arrow.Data
 	return c.byPage(ctx, p, at, dt)
 }
 
-// byPage reads a part from the pages that stay, after it has decoded those that
+// byPage reads a part from the blocks that stay, after it has decoded those that
 // are missing.
 func (c *columns) byPage(ctx context.Context, p part, at int, dt arrow.DataType) (arrow.Array, error) {
 	pages, err := c.src.pages(p.group, at)
 	if err != nil {
 		return nil, err
 	}
-	places := pages.of(p.spans)
-	have := make([]arrow.Array, len(places))
+	places := touched(pages.blocks, p.spans)
+	have := make([]kept, len(places))
 	missing := part{group: p.group, byPage: true}
 	c.src.mu.Lock()
 	for i, k := range places {
-		if have[i] = pages.values[k]; have[i] == nil {
-			missing.spans = append(missing.spans, pages.at[k].rows)
+		if have[i] = pages.kept[k]; have[i].values == nil {
+			missing.spans = extended(missing.spans, pages.blocks[k])
 		}
 	}
 	c.src.mu.Unlock()
 	if len(missing.spans) > 0 {
-		a, err := c.decode(ctx, missing, at, dt)
+		values, err := c.decode(ctx, missing, at, dt)
 		if err != nil {
 			return nil, err
 		}
-		c.src.grown(c.src, int64(a.Data().SizeInBytes()))
+		c.src.grown(c.src, int64(values.Data().SizeInBytes()))
 		from := int64(0)
 		c.src.mu.Lock()
 		for i, k := range places {
-			if have[i] == nil {
-				n := pages.at[k].rows.hi - pages.at[k].rows.lo
-				have[i] = array.NewSlice(a, from, from+n) // never released: others may hold it
-				pages.values[k] = have[i]
-				from += n
+			if have[i].values == nil {
+				have[i] = kept{values, from}
+				pages.kept[k] = have[i]
+				from += pages.blocks[k].hi - pages.blocks[k].lo
 			}
 		}
 		c.src.mu.Unlock()
 	}
-	var pieces []arrow.Array
-	defer func() { releaseColumns(pieces) }()
+	return assemble(p.spans, pages.blocks, places, have)
+}
+
+// assemble gives the rows of some spans from the blocks that have them.
+func assemble(spans, blocks []run, places []int, have []kept) (arrow.Array, error) {
+	var from []arrow.Array // of each piece
+	var rows []run         // there
 	i := 0
-	for _, span := range p.spans {
+	for _, span := range spans {
 		for lo := span.lo; lo < span.hi; {
-			rows := pages.at[places[i]].rows
-			if rows.hi <= lo {
+			block := blocks[places[i]]
+			if block.hi <= lo {
 				i++
 				continue
 			}
-			hi := min(span.hi, rows.hi)
-			pieces = append(pieces, array.NewSlice(have[i], lo-rows.lo, hi-rows.lo))
+			hi := min(span.hi, block.hi)
+			at := run{have[i].from + lo - block.lo, have[i].from + hi - block.lo}
+			if n := len(from); n > 0 && from[n-1] == have[i].values && rows[n-1].hi == at.lo {
+				rows[n-1].hi = at.hi
+			} else {
+				from, rows = append(from, have[i].values), append(rows, at)
+			}
 			lo = hi
 		}
+	}
+	pieces := make([]arrow.Array, len(from))
+	defer func() { releaseColumns(pieces) }()
+	for i := range from {
+		pieces[i] = array.NewSlice(from[i], rows[i].lo, rows[i].hi)
 	}
 	if len(pieces) == 1 {
 		pieces[0].Retain()
@@ -243,6 +257,14 @@ func (c *columns) decode(ctx context.Context, p part, at int, dt arrow.DataType)
 	if err := c.open(p, at); err != nil {
 		return nil, err
 	}
+	pages := []run{{0, c.src.meta.RowGroup(p.group).NumRows()}}
+	if p.byPage {
+		x, err := c.src.pages(p.group, at)
+		if err != nil {
+			return nil, err
+		}
+		pages = x.rows
+	}
 	r, err := c.file.RowGroup(p.group).Column(at)
 	if err != nil {
 		return nil, err
@@ -250,11 +272,11 @@ func (c *columns) decode(ctx context.Context, p part, at int, dt arrow.DataType)
 	defer func() { err = errors.Join(err, r.Close()) }()
 	switch r := r.(type) {
 	case *file.Int64ColumnChunkReader:
-		return decodeFixed(r, p, dt, arrow.Int64Traits.CastFromBytes)
+		return decodeFixed(r, p, pages, dt, arrow.Int64Traits.CastFromBytes)
 	case *file.Int32ColumnChunkReader:
-		return decodeFixed(r, p, dt, arrow.Int32Traits.CastFromBytes)
+		return decodeFixed(r, p, pages, dt, arrow.Int32Traits.CastFromBytes)
 	case *file.Float64ColumnChunkReader:
-		return decodeFixed(r, p, dt, arrow.Float64Traits.CastFromBytes)
+		return decodeFixed(r, p, pages, dt, arrow.Float64Traits.CastFromBytes)
 	}
 	return nil, errors.New("a column is of an unknown kind")
 }
@@ -284,10 +306,12 @@ func (c *columns) close() { c.window.release() }
 type fixedReader[T any] interface {
 	file.ColumnChunkReader
 	ReadBatch(rows int64, values []T, definition, repetition []int16) (int64, int, error)
+	Skip(rows int64) (int64, error)
 }
 
-// decodeFixed reads a part of a column of fixed width. What is null is zero.
-func decodeFixed[T int32 | int64 | float64](r fixedReader[T], p part, dt arrow.DataType, cast func([]byte) []T) (arrow.Array, error) {
+// decodeFixed reads a part of a column of fixed width; pages are the rows of each
+// page. What is null is zero.
+func decodeFixed[T int32 | int64 | float64](r fixedReader[T], p part, pages []run, dt arrow.DataType, cast func([]byte) []T) (arrow.Array, error) {
 	rows := int(p.rows())
 	values := resized(rows * dt.(arrow.FixedWidthDataType).Bytes())
 	defer values.Release()
@@ -302,12 +326,18 @@ func decodeFixed[T int32 | int64 | float64](r fixedReader[T], p part, dt arrow.D
 		levels = arrow.Int16Traits.CastFromBytes(b.Bytes())
 	}
 	done, nulls := 0, 0
+	at := int64(0) // the row that the reader is at
 	for _, span := range p.spans {
-		if p.byPage {
-			if err := r.SeekToRow(span.lo); err != nil {
-				return nil, err
-			}
+		var err error
+		if at > pages[holder(pages, span.lo)].lo { // in the same page
+			_, err = r.Skip(span.lo - at)
+		} else if span.lo > at {
+			err = r.SeekToRow(span.lo)
 		}
+		if err != nil {
+			return nil, err
+		}
+		at = span.hi
 		end := done + int(span.hi-span.lo)
 		var here []int16
 		if levels != nil {

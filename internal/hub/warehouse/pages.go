@@ -81,7 +81,7 @@ func (s *source) partOf(group int, concept string, concepts []int64) (p part, er
 		return p, nil
 	}
 	few := part{group: group, byPage: true}
-	for i, page := range pages.at {
+	for i, rows := range pages.rows {
 		if bounds.GetNullPages()[i] {
 			continue
 		}
@@ -89,11 +89,7 @@ func (s *source) partOf(group int, concept string, concepts []int64) (p part, er
 		if k == len(concepts) || concepts[k] > bounds.MaxValues()[i] {
 			continue
 		}
-		if n := len(few.spans); n > 0 && few.spans[n-1].hi == page.rows.lo {
-			few.spans[n-1].hi = page.rows.hi
-		} else {
-			few.spans = append(few.spans, page.rows)
-		}
+		few.spans = extended(few.spans, rows)
 	}
 	if len(concepts) > manyConcepts && few.rows() > p.rows()/2 {
 		return p, nil
@@ -101,20 +97,27 @@ func (s *source) partOf(group int, concept string, concepts []int64) (p part, er
 	return few, nil
 }
 
+// blockRows is how many rows of a page are decoded, and stay decoded, together:
+// a concept has fewer rows than a page.
+const blockRows = 1024
+
 // pages are the pages of one column in one row group.
 type pages struct {
-	at     []page
-	values []arrow.Array // those that were decoded and stay, under the source's mu; else nil
+	at     [][2]int64 // where each lies in the plaintext: offset and length
+	rows   []run      // of each
+	blocks []run      // rows of a page, at most blockRows
+	kept   []kept     // of each block, under the source's mu
 }
 
-// page is where a page lies in the plaintext, and its rows.
-type page struct {
-	off, size int64
-	rows      run
+// kept is a block that was decoded: the rows of values from a place. None if
+// values is nil.
+type kept struct {
+	values arrow.Array // never released: others may hold it
+	from   int64
 }
 
 // pages gives the pages of a column in a row group. Text, which is decoded whole,
-// and what has no index of pages are taken for one page.
+// and what has no index of pages are taken for one page of one block.
 func (s *source) pages(group, column int) (_ *pages, err error) {
 	defer s.gaveUp(&err)
 	s.mu.Lock()
@@ -133,23 +136,29 @@ func (s *source) pages(group, column int) (_ *pages, err error) {
 			return nil, s.damaged("an index of pages is unreadable", err)
 		}
 	}
-	rows := s.meta.RowGroup(group).NumRows()
-	p := &pages{at: []page{{chunk[0], chunk[1], run{0, rows}}}}
+	all := run{0, s.meta.RowGroup(group).NumRows()}
+	p := &pages{at: [][2]int64{chunk}, rows: []run{all}, blocks: []run{all}}
 	if index != nil {
-		p.at = nil
-		for _, l := range index.GetPageLocations() {
-			if n := len(p.at); n > 0 {
-				p.at[n-1].rows.hi = l.FirstRowIndex
-			}
-			p.at = append(p.at, page{l.Offset, int64(l.CompressedPageSize), run{l.FirstRowIndex, rows}})
+		p.at, p.rows, p.blocks = nil, nil, nil
+		locations := index.GetPageLocations()
+		if len(locations) == 0 && all.hi > 0 {
+			return nil, s.damaged("an index of pages is empty", nil)
 		}
-		for i, x := range p.at {
-			if i == 0 && x.rows.lo != 0 || x.rows.lo >= x.rows.hi || x.size < 0 || x.off < chunk[0] || x.size > chunk[0]+chunk[1]-x.off {
+		for i, l := range locations {
+			at, rows := [2]int64{l.Offset, int64(l.CompressedPageSize)}, run{l.FirstRowIndex, all.hi}
+			if i+1 < len(locations) {
+				rows.hi = locations[i+1].FirstRowIndex
+			}
+			if i == 0 && rows.lo != 0 || rows.lo >= rows.hi || rows.hi > all.hi || at[1] < 0 || at[0] < chunk[0] || at[1] > chunk[0]+chunk[1]-at[0] {
 				return nil, s.damaged("an index of pages is wrong", nil)
+			}
+			p.at, p.rows = append(p.at, at), append(p.rows, rows)
+			for lo := rows.lo; lo < rows.hi; lo += blockRows {
+				p.blocks = append(p.blocks, run{lo, min(lo+blockRows, rows.hi)})
 			}
 		}
 	}
-	p.values = make([]arrow.Array, len(p.at))
+	p.kept = make([]kept, len(p.blocks))
 	if s.columnPages == nil {
 		s.columnPages = map[[2]int]*pages{}
 	}
@@ -157,17 +166,33 @@ func (s *source) pages(group, column int) (_ *pages, err error) {
 	return p, nil
 }
 
-// of gives the places of the pages that have some of the spans.
-func (p *pages) of(spans []run) (out []int) {
+// holder gives the place of the run, of some that follow one another, that has a
+// row.
+func holder(runs []run, row int64) int {
+	i, _ := slices.BinarySearchFunc(runs, row, func(r run, row int64) int { return cmp.Compare(r.hi-1, row) })
+	return i
+}
+
+// touched gives the places of those of some runs, which follow one another, that
+// have rows of the spans.
+func touched(runs, spans []run) (out []int) {
 	for _, span := range spans {
-		i, _ := slices.BinarySearchFunc(p.at, span.lo, func(x page, row int64) int { return cmp.Compare(x.rows.hi-1, row) })
-		for ; i < len(p.at) && p.at[i].rows.lo < span.hi; i++ {
+		for i := holder(runs, span.lo); i < len(runs) && runs[i].lo < span.hi; i++ {
 			if n := len(out); n == 0 || out[n-1] < i {
 				out = append(out, i)
 			}
 		}
 	}
 	return out
+}
+
+// extended adds a run to some; one that follows the last makes it longer.
+func extended(runs []run, r run) []run {
+	if n := len(runs); n > 0 && runs[n-1].hi == r.lo {
+		runs[n-1].hi = r.hi
+		return runs
+	}
+	return append(runs, r)
 }
 
 // stretches gives what must be read of some columns for a part: stretches of
@@ -188,11 +213,11 @@ func (s *source) stretches(p part, columns ...int) ([][2]int64, error) {
 		if err != nil {
 			return nil, err
 		}
-		if first := pages.at[0].off; first > chunk[0] {
-			all = append(all, [2]int64{chunk[0], first - chunk[0]}) // the dictionary
+		if len(pages.at) > 0 && pages.at[0][0] > chunk[0] {
+			all = append(all, [2]int64{chunk[0], pages.at[0][0] - chunk[0]}) // the dictionary
 		}
-		for _, i := range pages.of(p.spans) {
-			all = append(all, [2]int64{pages.at[i].off, pages.at[i].size})
+		for _, i := range touched(pages.rows, p.spans) {
+			all = append(all, pages.at[i])
 		}
 	}
 	slices.SortFunc(all, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
