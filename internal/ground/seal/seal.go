@@ -99,11 +99,19 @@ func (r *Recipient) UnmarshalText(b []byte) (err error) {
 
 // Seal encrypts plaintext so that any one of the recipients' keys opens it.
 func Seal(plaintext []byte, to ...Recipient) ([]byte, error) {
-	var buf bytes.Buffer
-	buf.Grow(len(plaintext) + len(plaintext)/4096 + 2500*len(to) + 512)
-	w, err := Writer(&buf, to...)
+	rs, err := recipients(to)
 	if err != nil {
 		return nil, err
+	}
+	return sealTo(plaintext, rs)
+}
+
+func sealTo(plaintext []byte, to []age.Recipient) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(len(plaintext) + len(plaintext)/4096 + 2500*len(to) + 512)
+	w, err := age.Encrypt(&buf, to...)
+	if err != nil {
+		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
 	}
 	if _, err := w.Write(plaintext); err != nil {
 		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
@@ -116,6 +124,18 @@ func Seal(plaintext []byte, to ...Recipient) ([]byte, error) {
 
 // Writer seals a stream; Close finishes it but does not close dst.
 func Writer(dst io.Writer, to ...Recipient) (io.WriteCloser, error) {
+	rs, err := recipients(to)
+	if err != nil {
+		return nil, err
+	}
+	w, err := age.Encrypt(dst, rs...)
+	if err != nil {
+		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
+	}
+	return w, nil
+}
+
+func recipients(to []Recipient) ([]age.Recipient, error) {
 	if len(to) == 0 {
 		return nil, havre.E("seal", havre.KeyUnavailable, "there is no recipient to seal to")
 	}
@@ -126,18 +146,18 @@ func Writer(dst io.Writer, to ...Recipient) (io.WriteCloser, error) {
 		}
 		rs[i] = r.r
 	}
-	w, err := age.Encrypt(dst, rs...)
-	if err != nil {
-		return nil, havre.E("seal", havre.Internal, "sealing failed").Wrap(err)
-	}
-	return w, nil
+	return rs, nil
 }
 
 // Open decrypts a sealed object whole. It fails with KeyUnavailable when none
 // of the keys fits and with Tampered when a byte is altered or missing; no
 // part of an altered object is returned.
 func Open(ciphertext []byte, keys ...*Key) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(ciphertext), identities(keys)...)
+	return open(ciphertext, identities(keys)...)
+}
+
+func open(ciphertext []byte, with ...age.Identity) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(ciphertext), with...)
 	if err != nil {
 		return nil, openError(err)
 	}
@@ -147,16 +167,6 @@ func Open(ciphertext []byte, keys ...*Key) ([]byte, error) {
 		return nil, openError(err)
 	}
 	return buf.Bytes(), nil
-}
-
-// OpenAt gives random access to the plaintext of a sealed object of the given
-// size, authenticating each 64 KiB chunk as it is read, and its plaintext size.
-func OpenAt(src io.ReaderAt, size int64, keys ...*Key) (io.ReaderAt, int64, error) {
-	r, n, err := age.DecryptReaderAt(src, size, identities(keys)...)
-	if err != nil {
-		return nil, 0, openError(err)
-	}
-	return r, n, nil
 }
 
 func identities(keys []*Key) []age.Identity {

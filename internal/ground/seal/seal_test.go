@@ -26,7 +26,7 @@ func TestSealOpen(t *testing.T) {
 	for _, n := range []int{0, 1, 65535, 65536, 65537, 200_000} { // age works in chunks of 64 KiB
 		plain := make([]byte, n)
 		_, _ = rand.Read(plain)
-		sealed, err := Seal(plain, a.Recipient(), b.Recipient())
+		sealed, own, err := SealKeyed(plain, a.Recipient(), b.Recipient())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestSealOpen(t *testing.T) {
 				t.Errorf("%d bytes, %s key: %v", n, name, err)
 			}
 		}
-		r, size, err := OpenAt(bytes.NewReader(sealed), int64(len(sealed)), b)
+		r, size, err := own.OpenAt(bytes.NewReader(sealed), int64(len(sealed)))
 		if err != nil || size != int64(n) {
 			t.Fatalf("random access to %d bytes: %d, %v", n, size, err)
 		}
@@ -125,7 +125,10 @@ func TestKeysNeverPrint(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	k := newKey(f)
 	plain := bytes.Repeat([]byte("0123456789"), 7000)
-	sealed := must(Seal(plain, k.Recipient()))(f)
+	sealed, own, err := SealKeyed(plain, k.Recipient())
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(uint32(0), []byte("age-encryption.org/v1\n"), false)
 	f.Add(uint32(len(sealed)-1), []byte{0}, true)
 	f.Fuzz(func(t *testing.T, at uint32, put []byte, cut bool) {
@@ -142,7 +145,7 @@ func FuzzOpen(f *testing.F) {
 		} else if err == nil || got != nil {
 			t.Errorf("%d bytes put at %d open", len(put), i)
 		}
-		if r, n, err := OpenAt(bytes.NewReader(b), int64(len(b)), k); err == nil && n >= 0 && n < 1<<20 {
+		if r, n, err := own.OpenAt(bytes.NewReader(b), int64(len(b))); err == nil && n >= 0 && n < 1<<20 {
 			all := make([]byte, n)
 			if _, err := r.ReadAt(all, 0); (err == nil || errors.Is(err, io.EOF)) && !bytes.Equal(all, plain) {
 				t.Errorf("random access gives other bytes after %d were put at %d", len(put), i)

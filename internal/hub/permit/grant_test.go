@@ -52,7 +52,7 @@ func newFaraway(t *testing.T) *faraway {
 	f.grant, err = f.view.Grant(t.Context())
 	must(t, err)
 	f.outs = f.view.OptedOutIn()[0]
-	parts, err := w.snap.Part(t.Context(), Opens("condition_occurrence", []string{"visit_occurrence_id"}), []int{0})
+	parts, err := w.snap.Part(Opens("condition_occurrence", []string{"visit_occurrence_id"}), []int{0})
 	must(t, err)
 	if len(parts) != 2 {
 		t.Fatalf("%d segments are given away, want those of two tables", len(parts))

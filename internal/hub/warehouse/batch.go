@@ -29,6 +29,7 @@ type Batch struct {
 
 	mu   sync.Mutex
 	next Manifest
+	keys map[string]seal.FileKey // of the segments that were added, by object
 
 	sealed []byte // the snapshot object, once made: a repeated Commit writes the same bytes
 	root   string
@@ -45,6 +46,7 @@ func (w *Warehouse) Begin(ctx context.Context, actor havre.Personal[string]) (*B
 	next.Deliveries = append(next.Deliveries, m.Deliveries...)
 	next.Segments = append(next.Segments, m.Segments...)
 	next.Rejected = append(next.Rejected, m.Rejected...)
+	next.Keys = append(next.Keys, m.Keys...)
 	return &Batch{w: w, actor: actor, next: next}, nil
 }
 
@@ -72,7 +74,7 @@ func (b *Batch) Add(ctx context.Context, s ingest.Segment) error {
 	if s.Rows < 1 || s.Bucket >= b.w.buckets || s.Bucket < ingest.Unbucketed {
 		return havre.E("warehouse.add", havre.Internal, "a segment of "+s.Table+" has no rows or no such bucket")
 	}
-	name, ciphertext, err := b.put(ctx, "segment", s.Delivery, s.Parquet)
+	name, ciphertext, key, err := b.put(ctx, "segment", s.Delivery, s.Parquet)
 	if err != nil {
 		return err
 	}
@@ -84,12 +86,16 @@ func (b *Batch) Add(ctx context.Context, s ingest.Segment) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next.Segments = append(b.next.Segments, entry)
+	if b.keys == nil {
+		b.keys = map[string]seal.FileKey{}
+	}
+	b.keys[name] = key
 	return nil
 }
 
 // Reject seals rejected rows and writes them.
 func (b *Batch) Reject(ctx context.Context, d havre.DeliveryID, rows int64, csv []byte) error {
-	name, ciphertext, err := b.put(ctx, "rejected", d, csv)
+	name, ciphertext, _, err := b.put(ctx, "rejected", d, csv)
 	if err != nil {
 		return err
 	}
@@ -99,17 +105,16 @@ func (b *Batch) Reject(ctx context.Context, d havre.DeliveryID, rows int64, csv 
 	return nil
 }
 
-func (b *Batch) put(ctx context.Context, kind string, d havre.DeliveryID, plain []byte) (string, []byte, error) {
+func (b *Batch) put(ctx context.Context, kind string, d havre.DeliveryID, plain []byte) (name string, ciphertext []byte, key seal.FileKey, err error) {
 	to, err := b.w.c.Keys.seals(d)
 	if err != nil {
-		return "", nil, err
+		return "", nil, key, err
 	}
-	ciphertext, err := seal.Seal(plain, to...)
-	if err != nil {
-		return "", nil, err
+	if ciphertext, key, err = seal.SealKeyed(plain, to...); err != nil {
+		return "", nil, key, err
 	}
-	name := objectName(kind, ciphertext)
-	return name, ciphertext, blob.PutSame(ctx, b.w.c.Store, name, ciphertext)
+	name = objectName(kind, ciphertext)
+	return name, ciphertext, key, blob.PutSame(ctx, b.w.c.Store, name, ciphertext)
 }
 
 // headSize is the length of what comes before an age file's payload: the
@@ -190,7 +195,13 @@ func (b *Batch) commit(ctx context.Context) (*Snapshot, error) {
 		if b.next.Rejected == nil {
 			b.next.Rejected = []Rejected{}
 		}
+		if b.next.Keys == nil {
+			b.next.Keys = []FileKeys{}
+		}
 		b.next.sorted()
+		if err := b.sealKeys(); err != nil {
+			return nil, err
+		}
 		plain, root, err := encode(&b.next, b.w.c.Keys.Bucket)
 		if err != nil {
 			return nil, err

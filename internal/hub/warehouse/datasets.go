@@ -100,6 +100,7 @@ func (b *Batch) without(ctx context.Context, of func(havre.DeliveryID) bool) (*S
 	m.Deliveries = slices.DeleteFunc(m.Deliveries, func(a ingest.Account) bool { return of(a.Delivery) })
 	m.Segments = slices.DeleteFunc(m.Segments, func(e Segment) bool { return of(e.Delivery) })
 	m.Rejected = slices.DeleteFunc(m.Rejected, func(r Rejected) bool { return of(r.Delivery) })
+	m.Keys = slices.DeleteFunc(m.Keys, func(k FileKeys) bool { return of(k.Delivery) })
 	if len(m.Deliveries)+len(m.Segments)+len(m.Rejected) == before {
 		return b.w.Current(ctx)
 	}

@@ -115,7 +115,7 @@ func TestShred(t *testing.T) {
 	if _, err := old.OpenSQL(ctx, []string{"condition_occurrence"}, nil, duck.Options{}); !errors.Is(err, seal.ErrDestroyed) {
 		t.Errorf("SQL over the backup: %v", err)
 	}
-	if _, err := old.Part(ctx, []string{"condition_occurrence"}, []int{0, 1}); !errors.Is(err, seal.ErrDestroyed) {
+	if _, err := old.Part([]string{"condition_occurrence"}, []int{0, 1}); !errors.Is(err, seal.ErrDestroyed) {
 		t.Errorf("parts for another machine: %v", err)
 	}
 	living, _ := ring.key(second, false)

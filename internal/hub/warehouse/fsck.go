@@ -77,11 +77,17 @@ type fsck struct {
 	w        *Warehouse
 	known    map[string]bool // objects that some snapshot names
 	gone     map[string]bool // such ones whose key was destroyed
-	segments []Segment
+	segments []found
 	rejected []Rejected
 
 	mu sync.Mutex // guards the report
 	FsckReport
+}
+
+// found is a segment and what opens it.
+type found struct {
+	Segment
+	keys *fileKeys
 }
 
 // fault reports err against an object; an error that says nothing of the
@@ -126,7 +132,7 @@ func (f *fsck) snapshots(ctx context.Context, p havre.Progress) error {
 		for _, e := range m.Segments {
 			f.Rows += e.Rows
 			if f.first(e.Object, e.Delivery) {
-				f.segments = append(f.segments, e)
+				f.segments = append(f.segments, found{e, s.keys[e.Delivery]})
 			}
 		}
 		for _, r := range m.Rejected {
@@ -161,7 +167,7 @@ func (f *fsck) objects(ctx context.Context, p havre.Progress) error {
 	for _, e := range f.segments {
 		g.Go(func() error {
 			defer c.Add(1)
-			return f.fault(e.Object, f.segment(ctx, e))
+			return f.fault(e.Object, f.segment(ctx, e.Segment, e.keys))
 		})
 	}
 	for _, r := range f.rejected {
@@ -175,8 +181,8 @@ func (f *fsck) objects(ctx context.Context, p havre.Progress) error {
 	return err
 }
 
-func (f *fsck) segment(ctx context.Context, e Segment) error {
-	plain, err := f.w.openWhole(ctx, e)
+func (f *fsck) segment(ctx context.Context, e Segment, keys *fileKeys) error {
+	plain, err := f.w.openWhole(ctx, e, keys)
 	if err != nil {
 		return err
 	}

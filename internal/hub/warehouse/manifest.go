@@ -24,7 +24,7 @@ import (
 )
 
 // Format is the version of the snapshot manifest; it only rises.
-const Format = "havre-snapshot/1"
+const Format = "havre-snapshot/2"
 
 // Manifest says what one snapshot is made of. The byte-exact description is
 // docs/formats/snapshot.md.
@@ -38,6 +38,7 @@ type Manifest struct {
 	Deliveries []ingest.Account `json:"deliveries"` // in the order of ingestion
 	Segments   []Segment        `json:"segments"`   // sorted by table, bucket, object
 	Rejected   []Rejected       `json:"rejected"`   // sorted by object
+	Keys       []FileKeys       `json:"keys"`       // of each delivery that has segments, in the order of ingestion
 }
 
 // Parent is the snapshot that this one grew from.
@@ -82,10 +83,11 @@ type head struct {
 }
 
 // leaves are the leaves of a manifest's tree: the canonical JSON of the head, of
-// each delivery, of each segment and of each rejected object, in its order.
+// each delivery, of each segment, of each rejected object and of each delivery's
+// file keys, in its order.
 type leaves struct {
-	head                           []byte
-	deliveries, segments, rejected [][]byte
+	head                                 []byte
+	deliveries, segments, rejected, keys [][]byte
 }
 
 func (m *Manifest) leaves() (l leaves, err error) {
@@ -98,7 +100,10 @@ func (m *Manifest) leaves() (l leaves, err error) {
 	if l.segments, err = canonical(m.Segments); err != nil {
 		return l, err
 	}
-	l.rejected, err = canonical(m.Rejected)
+	if l.rejected, err = canonical(m.Rejected); err != nil {
+		return l, err
+	}
+	l.keys, err = canonical(m.Keys)
 	return l, err
 }
 
@@ -120,7 +125,7 @@ func canonical[T any](list []T) ([][]byte, error) {
 // root is the Merkle tree hash (RFC 6962, section 2.1, SHA-256), hex.
 func (l leaves) root() (string, error) {
 	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
-	for _, list := range [][][]byte{{l.head}, l.deliveries, l.segments, l.rejected} {
+	for _, list := range [][][]byte{{l.head}, l.deliveries, l.segments, l.rejected, l.keys} {
 		for _, leaf := range list {
 			if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(leaf), nil); err != nil {
 				return "", havre.E("snapshot.root", havre.Internal, "the Merkle tree could not be built").Wrap(err)
@@ -179,7 +184,8 @@ func encode(m *Manifest, bucketKey havre.Secret) (plain []byte, root string, err
 	if err := json.Unmarshal(l.head, &manifest); err != nil {
 		return nil, "", havre.E("snapshot.write", havre.Internal, "the head of the manifest has no JSON form").Wrap(err)
 	}
-	manifest["deliveries"], manifest["segments"], manifest["rejected"] = jsonArray(l.deliveries), jsonArray(l.segments), jsonArray(l.rejected)
+	manifest["deliveries"], manifest["segments"] = jsonArray(l.deliveries), jsonArray(l.segments)
+	manifest["rejected"], manifest["keys"] = jsonArray(l.rejected), jsonArray(l.keys)
 	out := append(append([]byte(`{"mac":"`), mac(bucketKey, root)...), `","manifest":`...)
 	for i, name := range slices.Sorted(maps.Keys(manifest)) {
 		out = append(append(append(out, "{,"[min(i, 1)], '"'), name...), `":`...)

@@ -1,10 +1,7 @@
 package warehouse
 
 import (
-	"context"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/seal"
@@ -18,47 +15,23 @@ type PartSegment struct {
 	FileKey []byte `json:"file_key"` // secret: whoever writes it anywhere seals it
 }
 
-// heads is how many segments' heads are fetched at once.
-const heads = 16
-
 // Part gives the segments of some tables in some buckets (ingest.Unbucketed for
 // tables that are not about persons), in the order in which they are read, so
-// that a machine without the dataset's key can read these and nothing else. It
-// fetches the head of each from the store.
-func (s *Snapshot) Part(ctx context.Context, tables []string, buckets []int) ([]PartSegment, error) {
+// that a machine without the dataset's key can read these and nothing else.
+func (s *Snapshot) Part(tables []string, buckets []int) ([]PartSegment, error) {
 	var out []PartSegment
 	for _, t := range slices.Compact(slices.Sorted(slices.Values(tables))) {
 		for _, b := range buckets {
 			for _, e := range s.segments[t][b] {
-				out = append(out, PartSegment{Segment: e})
+				k, err := s.w.fileKey(e, s.keys[e.Delivery])
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, PartSegment{e, k.Secret().Reveal()})
 			}
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(heads)
-	for i := range out {
-		g.Go(func() error {
-			e := &out[i]
-			head, err := s.w.c.Store.Get(ctx, e.Object, 0, e.Head)
-			if err != nil {
-				return err
-			}
-			if sum(head) != e.HeadSHA {
-				return (&source{entry: e.Segment}).damaged("it is not the object that the snapshot names", nil)
-			}
-			keys, err := s.w.c.Keys.opens(e.Delivery)
-			if err != nil {
-				return err
-			}
-			k, err := seal.FileKeyOf(head, keys...)
-			if err != nil {
-				return havre.E("warehouse.part", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
-			}
-			e.FileKey = k.Secret().Reveal()
-			return nil
-		})
-	}
-	return out, g.Wait()
+	return out, nil
 }
 
 // Weights gives, for each bucket, the bytes of ciphertext that some tables have
@@ -85,11 +58,16 @@ func OpenPart(store blob.Store, number int64, root string, buckets int, parts []
 	if cache <= 0 {
 		cache = 256 << 20
 	}
-	w := &Warehouse{c: Config{Store: store}, buckets: buckets, cache: newCache(cache), fileKeys: map[string]seal.FileKey{}}
+	w := &Warehouse{c: Config{Store: store}, buckets: buckets, cache: newCache(cache)}
 	m := &Manifest{Format: Format, Number: number, Buckets: buckets}
+	keys := map[string]seal.FileKey{}
 	for _, p := range parts {
 		m.Segments = append(m.Segments, p.Segment)
-		w.fileKeys[p.Object] = seal.NewFileKey(havre.NewSecret(p.FileKey))
+		keys[p.Object] = seal.NewFileKey(havre.NewSecret(p.FileKey))
 	}
-	return newSnapshot(w, m, root)
+	s := newSnapshot(w, m, root)
+	for _, p := range parts {
+		s.keys[p.Delivery] = opened(keys)
+	}
+	return s
 }

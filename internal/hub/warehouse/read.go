@@ -141,7 +141,7 @@ func (s *Snapshot) readSegment(ctx context.Context, e Segment, t omop.Table, w W
 // readSource reads the rows of the pages that may hold a wanted concept, in row
 // groups that may hold a wanted person, one batch a group.
 func (s *Snapshot) readSource(ctx context.Context, src *source, e Segment, t omop.Table, w Want) (out []arrow.RecordBatch, err error) {
-	if err := src.open(ctx, s.w.opener(e)); err != nil {
+	if err := src.open(ctx, s.opener(e)); err != nil {
 		return nil, err
 	}
 	var groups []int

@@ -14,10 +14,11 @@ type Snapshot struct {
 	manifest *Manifest
 	root     string
 	segments map[string]map[int][]Segment // by table and bucket, in order of delivery
+	keys     map[havre.DeliveryID]*fileKeys
 }
 
 func newSnapshot(w *Warehouse, m *Manifest, root string) *Snapshot {
-	s := &Snapshot{w: w, manifest: m, root: root, segments: map[string]map[int][]Segment{}}
+	s := &Snapshot{w: w, manifest: m, root: root, segments: map[string]map[int][]Segment{}, keys: fileKeysOf(m)}
 	rank := map[havre.DeliveryID]int{}
 	for i, d := range m.Deliveries {
 		rank[d.Delivery] = i

@@ -16,7 +16,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/havre-hub/havre/internal/ground/blob"
-	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/havre"
 )
 
@@ -65,24 +64,6 @@ type source struct {
 
 func newSource(store blob.Store, e Segment, grown func(*source, int64)) *source {
 	return &source{store: store, entry: e, grown: grown, blocks: make([]atomic.Pointer[[]byte], (max(e.Size, 0)+blockSize-1)/blockSize)}
-}
-
-// opener opens a sealed object for random access, as seal.OpenAt does.
-type opener func(src io.ReaderAt, size int64) (io.ReaderAt, int64, error)
-
-// opener gives what opens a segment: its own key if that is here, else the
-// dataset's.
-func (w *Warehouse) opener(e Segment) opener {
-	if k, ok := w.fileKeys[e.Object]; ok {
-		return k.OpenAt
-	}
-	return func(src io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
-		keys, err := w.c.Keys.opens(e.Delivery)
-		if err != nil {
-			return nil, 0, err
-		}
-		return seal.OpenAt(src, size, keys...)
-	}
 }
 
 // open fetches and checks the head, and reads the Parquet footer.

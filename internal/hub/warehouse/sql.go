@@ -16,7 +16,6 @@ import (
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/duck"
 	"github.com/havre-hub/havre/internal/ground/omop"
-	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/receive/ingest"
 )
@@ -167,7 +166,7 @@ var duckType = map[arrow.Type]string{
 
 func (s *Snapshot) plaintext(ctx context.Context, t omop.Table, columns []string, p piece) ([]byte, error) {
 	if p.segment != nil {
-		return s.w.openWhole(ctx, *p.segment)
+		return s.w.openWhole(ctx, *p.segment, s.keys[p.segment.Delivery])
 	}
 	batches, err := s.Read(ctx, p.bucket, Want{Table: t.Name, Columns: columns})
 	if err != nil {
@@ -191,8 +190,8 @@ func (s *Snapshot) plaintext(ctx context.Context, t omop.Table, columns []string
 }
 
 // openWhole fetches a segment and gives its plaintext, with every hash checked.
-func (w *Warehouse) openWhole(ctx context.Context, e Segment) ([]byte, error) {
-	keys, err := w.c.Keys.opens(e.Delivery)
+func (w *Warehouse) openWhole(ctx context.Context, e Segment, f *fileKeys) ([]byte, error) {
+	key, err := w.fileKey(e, f)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +203,7 @@ func (w *Warehouse) openWhole(ctx context.Context, e Segment) ([]byte, error) {
 	if objectName("segment", ciphertext) != e.Object {
 		return nil, damaged("its bytes are not those that its name promises", nil)
 	}
-	plain, err := seal.Open(ciphertext, keys...)
+	plain, err := key.Open(ciphertext)
 	if err != nil {
 		return nil, havre.E("warehouse.open", havre.KindOf(err), "segment "+e.Object+" could not be opened").Wrap(err)
 	}

@@ -44,6 +44,7 @@ func vectorManifest() *Manifest {
 			{Table: "concept", Bucket: ingest.Unbucketed, Object: object("segment", "cd"), Size: 4321, Head: 1893, HeadSHA: strings.Repeat("56", 32), Plain: 2412, PlainSHA: strings.Repeat("78", 32), Rows: 3, Delivery: delivery, HolderID: 1},
 		},
 		Rejected: []Rejected{{Object: object("rejected", "9a"), Size: 2345, Rows: 4, Delivery: delivery}},
+		Keys:     []FileKeys{{Delivery: delivery, Sealed: []byte("age-encryption.org/v1\n-> mlkem768x25519 ...")}},
 	}
 	m.sorted()
 	return m
@@ -149,7 +150,7 @@ func rootByHand(t *testing.T, manifest []byte) string {
 		t.Fatal(err)
 	}
 	var lists []json.RawMessage
-	for _, name := range []string{"deliveries", "segments", "rejected"} {
+	for _, name := range []string{"deliveries", "segments", "rejected", "keys"} {
 		var list []json.RawMessage
 		if err := json.Unmarshal(fields[name], &list); err != nil {
 			t.Fatal(err)
@@ -188,7 +189,7 @@ func FuzzManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(plain)
-	f.Add([]byte(`{"mac":"","manifest":{"format":"havre-snapshot/1"}}`))
+	f.Add([]byte(`{"mac":"","manifest":{"format":"havre-snapshot/2"}}`))
 	f.Add([]byte(`{"mac":"","manifest":null}`))
 	f.Add(append(slices.Clone(plain), ' '))
 	f.Fuzz(func(t *testing.T, b []byte) {

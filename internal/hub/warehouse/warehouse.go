@@ -58,8 +58,6 @@ type Warehouse struct {
 	buckets int
 	cache   *cache
 	current atomic.Pointer[Snapshot] // opened last by Current
-	// fileKeys opens single segments where the dataset's key is not (OpenPart).
-	fileKeys map[string]seal.FileKey
 }
 
 // Create makes an empty warehouse: snapshot 0. It fails with Exists if the

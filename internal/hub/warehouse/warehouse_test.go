@@ -80,7 +80,7 @@ func TestHostForgesSnapshot(t *testing.T) {
 		"another spelling":              append(plain, ' '),
 		"an unknown field":              bytes.Replace(plain, []byte(`{"mac"`), []byte(`{"extra":1,"mac"`), 1),
 		"not JSON":                      []byte("hello"),
-		"another format":                bytes.Replace(plain, []byte("havre-snapshot/1"), []byte("havre-snapshot/2"), 1),
+		"another format":                bytes.Replace(plain, []byte("havre-snapshot/2"), []byte("havre-snapshot/1"), 1),
 	} {
 		sealed, err := seal.Seal(forged, c.Keys.To...)
 		if err != nil {

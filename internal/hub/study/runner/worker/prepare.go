@@ -140,7 +140,7 @@ func (p *Plan) body(ctx context.Context) (b planBody, tables []string, err error
 	if b.Grant, err = r.View.Grant(ctx); err != nil {
 		return b, nil, err
 	}
-	b.Common, err = r.Snapshot.Part(ctx, tables, []int{ingest.Unbucketed})
+	b.Common, err = r.Snapshot.Part(tables, []int{ingest.Unbucketed})
 	return b, tables, err
 }
 
@@ -155,7 +155,7 @@ func (p *Plan) sheets(ctx context.Context, tables []string) ([]string, error) {
 		g.Go(func() error {
 			s := sheet{First: i * sheetBuckets}
 			for b := s.First; b < min(s.First+sheetBuckets, buckets); b++ {
-				segments, err := p.r.Snapshot.Part(ctx, tables, []int{b})
+				segments, err := p.r.Snapshot.Part(tables, []int{b})
 				if err != nil {
 					return err
 				}
