@@ -169,3 +169,39 @@ func TestProbeFindsALiar(t *testing.T) {
 		t.Errorf("a store that changes bytes passes: %v", err)
 	}
 }
+
+// unsettled says that an object exists before it gives it, as a store does that
+// notes an object before it has it.
+type unsettled struct {
+	blob.Store
+	left int // answers until then
+}
+
+func (s *unsettled) Stat(ctx context.Context, name string) (blob.Info, error) {
+	if s.left--; s.left >= 0 {
+		return blob.Info{}, havre.E("blob.stat", havre.NotFound, "object "+name+" does not exist")
+	}
+	return s.Store.Stat(ctx, name)
+}
+
+// TestPutSameWaits: an object that another is still writing is waited for.
+func TestPutSameWaits(t *testing.T) {
+	s, err := file.Create(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), "a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := blob.PutSame(t.Context(), &unsettled{s, 4}, "a", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := blob.PutSame(t.Context(), &unsettled{s, 4}, "a", []byte("y")); havre.KindOf(err) != havre.Exists {
+		t.Errorf("other bytes: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := blob.PutSame(ctx, &unsettled{s, 4}, "a", []byte("x")); havre.KindOf(err) != havre.Cancelled {
+		t.Errorf("cancelled: %v", err)
+	}
+}

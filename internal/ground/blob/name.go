@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/havre-hub/havre/internal/havre"
 )
@@ -93,20 +94,35 @@ func GetAll(ctx context.Context, s Store, name string) ([]byte, error) {
 // PutSame is Put for callers to whom an object that is there already with equal
 // bytes is as good as one that they wrote: after a crash or a lost answer they
 // just write again. Other bytes under that name are an error of kind Exists.
+//
+// Some stores say of an object that is still being written by somebody else that
+// it exists, and do not give it yet: PutSame repeats itself for up to Settling.
 func PutSame(ctx context.Context, s Store, name string, data []byte) error {
-	err := s.Put(ctx, name, data)
-	if havre.KindOf(err) != havre.Exists {
-		return err
+	began := time.Now()
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		err := s.Put(ctx, name, data)
+		if havre.KindOf(err) != havre.Exists {
+			return err
+		}
+		same, readErr := Same(ctx, s, name, data)
+		switch {
+		case same:
+			return nil
+		case readErr == nil:
+			return err
+		case havre.KindOf(readErr) != havre.NotFound || time.Since(began) > Settling:
+			return readErr
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
-	same, readErr := Same(ctx, s, name, data)
-	switch {
-	case readErr != nil:
-		return readErr
-	case !same:
-		return err
-	}
-	return nil
 }
+
+// Settling is how long a store is given to settle writes of one object that race.
+const Settling = 5 * time.Second
 
 // Same says whether the object holds exactly data; it reads the object only if
 // its size is right.
