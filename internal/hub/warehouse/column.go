@@ -136,6 +136,12 @@ func (w *window) hold(stretches [][2]int64) error {
 	return nil
 }
 
+// holds says whether a stretch (offset and length) is in memory.
+func (w *window) holds(s [2]int64) bool {
+	in := func(h stretch) bool { return h.holds(s[0]) && h.holds(s[0]+s[1]-1) }
+	return in(w.tail) || slices.ContainsFunc(w.held, in)
+}
+
 // release gives the memory of what is held back.
 func (w *window) release() {
 	for _, s := range w.held {
@@ -288,9 +294,7 @@ func (c *columns) open(p part, at int) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(want, func(s [2]int64) bool {
-		return !slices.ContainsFunc(c.window.held, func(h stretch) bool { return h.holds(s[0]) && h.holds(s[0]+s[1]-1) })
-	}) {
+	if !slices.ContainsFunc(want, func(s [2]int64) bool { return !c.window.holds(s) }) {
 		return nil
 	}
 	if want, err = c.src.stretches(p, c.places...); err != nil {

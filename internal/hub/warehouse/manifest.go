@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/havre-hub/havre/internal/ground/seal"
 	"github.com/havre-hub/havre/internal/ground/sign"
@@ -112,14 +114,17 @@ func canonical[T any](list []T) ([][]byte, error) {
 		return nil, nil
 	}
 	out := make([][]byte, len(list))
-	for i, x := range list {
-		b, err := sign.Canonical(x)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = b
+	var g errgroup.Group
+	per := max(len(list)/runtime.GOMAXPROCS(0)+1, 100)
+	for lo := 0; lo < len(list); lo += per {
+		g.Go(func() (err error) {
+			for i := lo; i < min(lo+per, len(list)) && err == nil; i++ {
+				out[i], err = sign.Canonical(list[i])
+			}
+			return err
+		})
 	}
-	return out, nil
+	return out, g.Wait()
 }
 
 // root is the Merkle tree hash (RFC 6962, section 2.1, SHA-256), hex.

@@ -57,7 +57,7 @@ type source struct {
 	schema *arrow.Schema // what meta says, as types of Arrow
 
 	index []*metadata.RowGroupPageIndexReader // by row group; nil: it has no index of pages
-	tail  stretch                             // the plaintext of the indexes
+	tail  stretch                             // the plaintext of the indexes, or all if that is no more than a chunk
 	// columnPages, by row group and column, has the pages that were asked for.
 	columnPages map[[2]int]*pages
 }
@@ -93,7 +93,11 @@ func (s *source) open(ctx context.Context, with opener) error {
 		return s.damaged("its length is not what the snapshot says", nil)
 	}
 	s.plain = plain
-	if err := s.keepTail(size - min(size, usualTail)); err != nil {
+	tailPlain := min(size, usualTail)
+	if size <= chunkPlain { // one chunk, opened once and kept
+		tailPlain = size
+	}
+	if err := s.keepTail(size - tailPlain); err != nil {
 		return err
 	}
 	footer := int64(binary.LittleEndian.Uint32(s.tail.data[len(s.tail.data)-8:])) + 8
@@ -115,6 +119,7 @@ func (s *source) open(ctx context.Context, with opener) error {
 	if err := s.openIndex(ctx, meta, size-footer); err != nil {
 		return err
 	}
+	s.grown(s, int64(len(s.tail.data)))
 	s.meta, s.schema = meta, schema // now it is open
 	return nil
 }
@@ -129,6 +134,14 @@ func (s *source) keepTail(from int64) error {
 		return s.damaged("its footer cannot be read", err)
 	}
 	return nil
+}
+
+// trimTail keeps, of the tail, what lies between two places, unless the segment is
+// no more than a chunk.
+func (s *source) trimTail(from, to int64) {
+	if s.entry.Plain > chunkPlain {
+		s.tail = stretch{from, slices.Clone(s.tail.data[max(0, from-s.tail.at):max(0, to-s.tail.at)])}
+	}
 }
 
 func footerOf(plain parquet.ReaderAtSeeker) (meta *metadata.FileMetaData, schema *arrow.Schema, err error) {
@@ -159,7 +172,7 @@ func (s *source) openIndex(ctx context.Context, meta *metadata.FileMetaData, foo
 	}
 	s.index = make([]*metadata.RowGroupPageIndexReader, meta.NumRowGroups())
 	if first == footer {
-		s.tail = stretch{}
+		s.trimTail(footer, footer)
 		return nil
 	}
 	if first < 0 {
@@ -173,7 +186,7 @@ func (s *source) openIndex(ctx context.Context, meta *metadata.FileMetaData, foo
 			return err
 		}
 	}
-	s.tail = stretch{first, slices.Clone(s.tail.data[first-s.tail.at : footer-s.tail.at])}
+	s.trimTail(first, footer)
 	r, err := file.NewParquetReader(s.window(), file.WithMetadata(meta))
 	if err != nil {
 		return s.damaged("it is not Parquet", err)

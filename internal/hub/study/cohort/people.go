@@ -60,6 +60,7 @@ func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*
 		if err := firstError(err1, err2, err3); err != nil {
 			return err
 		}
+		rows = slices.Grow(rows, int(b.NumRows()))
 		for i := range int(b.NumRows()) {
 			if !person.IsNull(i) && !start.IsNull(i) && !end.IsNull(i) { // a period without a bound holds no day
 				rows = append(rows, row{person.Value(i), Period{int32(start.Value(i)), int32(end.Value(i))}})
@@ -76,7 +77,7 @@ func loadPeople(ctx context.Context, r Reader, bucket int, needs personNeeds) (*
 		}
 		return inOrder(a.Start, b.Start, a.End, b.End)
 	})
-	p := &People{periods: make([]Period, len(rows))}
+	p := &People{ID: make([]int64, 0, len(rows)), periods: make([]Period, len(rows)), periodStart: make([]int32, 0, len(rows)+1)}
 	for i, row := range rows {
 		if i == 0 || row.person != rows[i-1].person {
 			p.ID = append(p.ID, row.person)
