@@ -34,7 +34,7 @@ type Costs struct {
 // BenchmarkMerge and BenchmarkMemory (package study).
 var Measured = Costs{
 	RowOne: 122 * time.Nanosecond, RowEach: 1.62, SealedRow: 19.7, HeapRow: 213, HeapBase: 120 << 20,
-	Segment: 800 * time.Microsecond, PlanOpen: 12 * time.Millisecond, PlanOpenEach: 3 * time.Millisecond,
+	Segment: 70 * time.Microsecond, PlanOpen: 12 * time.Millisecond, PlanOpenEach: 3 * time.Millisecond,
 	Chunk: 60 * time.Millisecond, Start: 10 * time.Second,
 	PartialEach: 62, MergeByte: 15, MergeOne: 250 * time.Microsecond,
 }
