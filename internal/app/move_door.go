@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -88,9 +89,13 @@ func (h *Hub) openDoor(renewed func()) (shut func(), err error) {
 }
 
 func (h *Hub) door(steps *sync.WaitGroup, renewed func()) http.Handler {
+	var over atomic.Bool // the keys were changed: this hub does no more
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		steps.Add(1)
 		defer steps.Done()
+		if over.Load() {
+			panic(http.ErrAbortHandler) // no answer, as if nobody listened: the hub that opens again is asked
+		}
 		var req MoveRequest
 		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
 		d.DisallowUnknownFields()
@@ -101,8 +106,10 @@ func (h *Hub) door(steps *sync.WaitGroup, renewed func()) http.Handler {
 			return
 		}
 		res, err := h.Move(r.Context(), req, out)
+		rekeyed := req.Act == actRekey && err == nil
+		over.CompareAndSwap(false, rekeyed) // before the answer, which the next request follows
 		out.end(res, err)
-		if req.Act == actRekey && err == nil {
+		if rekeyed {
 			renewed()
 		}
 	})

@@ -83,31 +83,19 @@ func Written(ctx context.Context, s blob.Store, name string, data []byte, put fu
 	doubt := false
 	_, err := Try(ctx, func() (struct{}, error) {
 		err := put()
-		switch havre.KindOf(err) {
-		case havre.StoreUnavailable:
+		if havre.KindOf(err) == havre.StoreUnavailable {
 			doubt = true
-		case havre.Exists:
-			if doubt {
-				err = ours(ctx, s, name, data, err)
-			}
 		}
 		return struct{}{}, err
 	})
-	return err
-}
-
-// ours gives no error if an object, of which exists says that it is there, holds
-// data. One that is not to be had yet is still being written: that is worth
-// another attempt.
-func ours(ctx context.Context, s blob.Store, name string, data []byte, exists error) error {
-	same, err := blob.Same(ctx, s, name, data)
-	switch {
-	case same:
-		return nil
-	case err == nil:
-		return exists
-	case havre.KindOf(err) == havre.NotFound:
-		return havre.E("blob.put", havre.StoreUnavailable, "the store says that object "+name+" exists, and does not give it").Wrap(err)
+	if doubt && havre.KindOf(err) == havre.Exists {
+		same, readErr := blob.Same(ctx, s, name, data)
+		if readErr != nil {
+			return readErr
+		}
+		if same {
+			return nil
+		}
 	}
 	return err
 }
