@@ -46,9 +46,16 @@ func (c checkpoints) name(run string, bucket int) string {
 	return fmt.Sprintf("run/%s/%06d", run, bucket)
 }
 
-// Put replaces what an earlier try left under the name.
+// Put replaces what an earlier try left under the name. A name that the store
+// says is taken and does not give, as a server may that was killed while it wrote,
+// stays without a checkpoint: if the run is cut, the bucket is computed again.
 func (c checkpoints) Put(ctx context.Context, run string, bucket int, partial []byte) error {
-	return c.replace(ctx, c.name(run, bucket), partial)
+	err := c.replace(ctx, c.name(run, bucket), partial)
+	switch havre.KindOf(err) {
+	case havre.Exists, havre.NotFound:
+		return nil
+	}
+	return err
 }
 
 // Get gives what was put. What does not open, or was not put by this hub, is as
