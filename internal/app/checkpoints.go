@@ -75,14 +75,7 @@ func (c checkpoints) replace(ctx context.Context, name string, plain []byte) err
 	if err != nil {
 		return err
 	}
-	err = c.store.Put(ctx, name, sealed)
-	if havre.KindOf(err) != havre.Exists {
-		return err
-	}
-	if err := c.store.Delete(ctx, name); err != nil {
-		return err
-	}
-	return c.store.Put(ctx, name, sealed)
+	return blob.Replace(ctx, c.store, name, sealed)
 }
 
 // open gives what was put, ok=false if nothing was.

@@ -107,7 +107,9 @@ func (h *Hub) door(steps *sync.WaitGroup, renewed func()) http.Handler {
 		}
 		res, err := h.Move(r.Context(), req, out)
 		rekeyed := req.Act == actRekey && err == nil
-		over.CompareAndSwap(false, rekeyed) // before the answer, which the next request follows
+		if rekeyed {
+			over.Store(true) // before the answer, which the next request follows
+		}
 		out.end(res, err)
 		if rekeyed {
 			renewed()

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
@@ -13,11 +12,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/envelope"
@@ -28,19 +26,6 @@ import (
 	"github.com/havre-hub/havre/internal/keeper/pseudonym"
 )
 
-// events keeps what was recorded, in order.
-type events struct {
-	mu  sync.Mutex
-	all []audit.Event
-}
-
-func (e *events) Record(_ context.Context, ev audit.Event) (audit.Position, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, ev)
-	return audit.Position{Index: int64(len(e.all) - 1)}, nil
-}
-
 // house is a keeper with two holders and one hub.
 type house struct {
 	t       testing.TB
@@ -49,12 +34,12 @@ type house struct {
 	config  Config
 	holders map[havre.HolderID]*sign.Signer
 	hub     *seal.Key
-	log     *events
+	log     *audittest.Diary
 }
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, dir: filepath.Join(t.TempDir(), "keeper"), log: &events{},
+	h := &house{t: t, dir: filepath.Join(t.TempDir(), "keeper"), log: &audittest.Diary{},
 		holders: map[havre.HolderID]*sign.Signer{"payer": sign.NewSigner(), "chu-nord": sign.NewSigner()}}
 	store, err := file.Create(h.dir)
 	must(t, err)
@@ -287,7 +272,7 @@ func TestForgetLeavesNoTransportID(t *testing.T) {
 		t.Errorf("linking after forgetting: %v", err)
 	}
 	var actions []string
-	for _, e := range h.log.all {
+	for _, e := range h.log.Events() {
 		actions = append(actions, e.Action)
 	}
 	if want := []string{"delivery.linking", "delivery.linked", "delivery.forgetting", "delivery.forgotten", "delivery.forgetting", "delivery.forgotten"}; !slices.Equal(actions, want) {

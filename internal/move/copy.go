@@ -227,18 +227,14 @@ func (t *transfer) fetch(ctx context.Context, name string) ([]byte, error) {
 }
 
 // lay writes an object to the new store, in place of one of other bytes that an
-// earlier run left there, or of what a server that was killed has left of it:
-// that one may say at once that the object exists and that it does not.
+// earlier run left there.
 func (t *transfer) lay(ctx context.Context, name string, data []byte) error {
 	if err := t.pace.take(ctx, int64(len(data))); err != nil {
 		return err
 	}
 	err := blob.PutSame(ctx, t.to, name, data)
 	if kind := havre.KindOf(err); kind == havre.Exists || kind == havre.NotFound {
-		if err := t.to.Delete(ctx, name); err != nil {
-			return err
-		}
-		if err = t.to.Put(ctx, name, data); havre.KindOf(err) == havre.Exists {
+		if err = blob.Replace(ctx, t.to, name, data); havre.KindOf(err) == havre.Exists {
 			return havre.E(op, havre.StoreUnavailable, "the new store says that "+name+" exists, and neither gives it nor deletes it").
 				WithHint("its server has lost its way, perhaps in a crash: let it be repaired there and go on with the same command, or take the copy back and choose another place").Wrap(err)
 		}

@@ -27,7 +27,7 @@ import (
 func library(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for id, data := range studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst")) {
+	for id, data := range studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"), ".json") {
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.json", id)), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestNumbers(t *testing.T) {
 // byte for byte as it went in.
 func TestLibraryRoundTrip(t *testing.T) {
 	dir := t.TempDir()
-	all := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"))
+	all := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"), ".json")
 	if len(all) < 547 {
 		t.Fatalf("%d definitions", len(all))
 	}

@@ -41,7 +41,7 @@ func TestCohortsThroughTheHub(t *testing.T) {
 			defer hub.Close()
 			var ids []int
 			var definitions []*cohort.Definition
-			library := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"))
+			library := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"), ".json")
 			for id := range library {
 				ids = append(ids, id)
 			}

@@ -96,7 +96,7 @@ func GetAll(ctx context.Context, s Store, name string) ([]byte, error) {
 // just write again. Other bytes under that name are an error of kind Exists.
 //
 // Some stores say of an object that is still being written by somebody else that
-// it exists, and do not give it yet: PutSame repeats itself for up to Settling.
+// it exists, and do not give it yet: PutSame repeats itself for up to settling.
 func PutSame(ctx context.Context, s Store, name string, data []byte) error {
 	began := time.Now()
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
@@ -110,7 +110,7 @@ func PutSame(ctx context.Context, s Store, name string, data []byte) error {
 			return nil
 		case readErr == nil:
 			return err
-		case havre.KindOf(readErr) != havre.NotFound || time.Since(began) > Settling:
+		case havre.KindOf(readErr) != havre.NotFound || time.Since(began) > settling:
 			return readErr
 		}
 		select {
@@ -121,8 +121,22 @@ func PutSame(ctx context.Context, s Store, name string, data []byte) error {
 	}
 }
 
-// Settling is how long a store is given to settle writes of one object that race.
-const Settling = 5 * time.Second
+// settling is how long a store is given to settle writes of one object that race.
+const settling = 5 * time.Second
+
+// Replace writes an object in place of what is there, or of what a server that
+// was killed has left of it: that one may say at once that the object exists and
+// that it does not. Kind Exists then says that the store does not delete it either.
+func Replace(ctx context.Context, s Store, name string, data []byte) error {
+	err := s.Put(ctx, name, data)
+	if kind := havre.KindOf(err); kind != havre.Exists && kind != havre.NotFound {
+		return err
+	}
+	if err := s.Delete(ctx, name); err != nil {
+		return err
+	}
+	return s.Put(ctx, name, data)
+}
 
 // Same says whether the object holds exactly data; it reads the object only if
 // its size is right.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
@@ -39,7 +40,7 @@ type world struct {
 	dir    string
 	a      *Authority
 	config Config
-	log    *warehousetest.Diary
+	log    *audittest.Diary
 	keeper *sign.Signer
 	snap   *warehouse.Snapshot
 	now    time.Time
@@ -62,7 +63,7 @@ func wantKind(t testing.TB, what string, err error, kind havre.Kind) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), log: &warehousetest.Diary{}, keeper: sign.NewSigner(), now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), id: map[int]int64{}}
+	w := &world{t: t, dir: t.TempDir(), log: &audittest.Diary{}, keeper: sign.NewSigner(), now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), id: map[int]int64{}}
 	db, err := meta.Create(t.Context(), filepath.Join(w.dir, "control.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })

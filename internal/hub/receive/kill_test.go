@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
@@ -71,7 +72,7 @@ func takeIn(ctx context.Context, d *Desk, dir string) ([]byte, error) {
 
 func TestKilledAtAnyMoment(t *testing.T) {
 	if dir := os.Getenv(killVariable); dir != "" {
-		d, err := reopen(context.Background(), dir, &events{})
+		d, err := reopen(context.Background(), dir, &audittest.Diary{})
 		if err == nil {
 			_, err = takeIn(context.Background(), d, dir)
 		}
@@ -116,7 +117,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				t.Fatalf("round %d: %s", round, stderr.String())
 			}
 		}
-		d, err := reopen(t.Context(), h.dir, &events{})
+		d, err := reopen(t.Context(), h.dir, &audittest.Diary{})
 		must(t, err)
 		receipt, err := takeIn(t.Context(), d, h.dir)
 		must(t, err)

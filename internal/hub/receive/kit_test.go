@@ -2,18 +2,16 @@ package receive
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
@@ -22,34 +20,12 @@ import (
 	"github.com/havre-hub/havre/internal/havre"
 )
 
-// events keeps what was recorded, in order.
-type events struct {
-	mu  sync.Mutex
-	all []audit.Event
-}
-
-func (e *events) Record(_ context.Context, ev audit.Event) (audit.Position, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, ev)
-	return audit.Position{Index: int64(len(e.all) - 1)}, nil
-}
-
-func (e *events) count(action string) (n int) {
-	for _, v := range e.all {
-		if v.Action == action {
-			n++
-		}
-	}
-	return n
-}
-
 // hub is a desk with two holders and a keeper, on a real store and database.
 type hub struct {
 	t       testing.TB
 	dir     string
 	desk    *Desk
-	log     *events
+	log     *audittest.Diary
 	keeper  *sign.Signer
 	holders map[havre.HolderID]*sign.Signer
 	now     time.Time
@@ -57,7 +33,7 @@ type hub struct {
 
 func newHub(t testing.TB) *hub {
 	t.Helper()
-	h := &hub{t: t, dir: t.TempDir(), log: &events{}, keeper: sign.NewSigner(), now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+	h := &hub{t: t, dir: t.TempDir(), log: &audittest.Diary{}, keeper: sign.NewSigner(), now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
 		holders: map[havre.HolderID]*sign.Signer{"payer": sign.NewSigner(), "chu-nord": sign.NewSigner()}}
 	store, err := file.Create(filepath.Join(h.dir, "store"))
 	must(t, err)

@@ -32,13 +32,13 @@ func TestJourneyOfADelivery(t *testing.T) {
 	r, err := envelope.VerifyReceipt(receipt, h.desk.Signer.Public())
 	must(t, err)
 	id := r.Delivery
-	if r.Rows != 4 || r.Parts != 2 || r.Holder != "payer" || h.log.all[r.LogIndex].Action != envelope.ReceivedAction ||
-		h.log.all[r.LogIndex].Facts["receipt_sha256"] != envelope.ReceiptDigest(r) {
+	if r.Rows != 4 || r.Parts != 2 || r.Holder != "payer" || h.log.Events()[r.LogIndex].Action != envelope.ReceivedAction ||
+		h.log.Events()[r.LogIndex].Facts["receipt_sha256"] != envelope.ReceiptDigest(r) {
 		t.Errorf("receipt %+v", r)
 	}
 	again, err := h.receive(folder)
 	must(t, err)
-	if !bytes.Equal(receipt, again) || h.log.count(envelope.ReceivedAction) != 1 {
+	if !bytes.Equal(receipt, again) || h.log.Count(envelope.ReceivedAction) != 1 {
 		t.Error("delivering twice is not harmless")
 	}
 	m, err := h.desk.Manifest(ctx, id)
@@ -210,9 +210,9 @@ func TestBadDeliveriesGoToQuarantine(t *testing.T) {
 		f := c.make(h)
 		_, err := h.receive(f)
 		wantKind(t, c.name, err, c.kind)
-		before := h.log.count("delivery.refused")
-		if _, again := h.receive(f); havre.KindOf(again) != c.kind || h.log.count("delivery.refused") != before || before != 1 {
-			t.Errorf("%s: refused twice: %v, %d log entries", c.name, again, h.log.count("delivery.refused"))
+		before := h.log.Count("delivery.refused")
+		if _, again := h.receive(f); havre.KindOf(again) != c.kind || h.log.Count("delivery.refused") != before || before != 1 {
+			t.Errorf("%s: refused twice: %v, %d log entries", c.name, again, h.log.Count("delivery.refused"))
 		}
 		q, err := h.desk.Quarantine(t.Context())
 		must(t, err)

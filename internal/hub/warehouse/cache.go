@@ -7,8 +7,8 @@ import (
 	"github.com/havre-hub/havre/internal/ground/blob"
 )
 
-// cache keeps opened segments, the least recently used going first once their
-// ciphertext exceeds the limit. A source that is dropped while it is being read
+// cache keeps opened segments, the least recently used going first once what is
+// kept of them (ciphertext, indexes, decoded blocks) exceeds the limit. A source that is dropped while it is being read
 // lives until that read ends. Safe for concurrent use.
 type cache struct {
 	limit int64

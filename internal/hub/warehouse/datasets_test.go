@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/duck"
@@ -98,7 +99,7 @@ func TestShred(t *testing.T) {
 
 	// The hub with a store that was brought back from a backup.
 	c.Store = backup
-	c.Log = &warehousetest.Diary{}
+	c.Log = &audittest.Diary{}
 	if w, err = warehouse.Open(ctx, c); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestShredCut(t *testing.T) {
 		broken := c
 		left := n
 		broken.Store = deleting{c.Store, &left}
-		broken.Log = &warehousetest.Diary{Fail: func(audit.Event) error { left--; return cutAt(left) }}
+		broken.Log = &audittest.Diary{Fail: func(audit.Event) error { left--; return cutAt(left) }}
 		bw, err := warehouse.Open(ctx, broken)
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob/fault"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/havre"
@@ -156,7 +157,7 @@ func TestStoreLies(t *testing.T) {
 func TestNoRecordNoEffect(t *testing.T) {
 	ctx := context.Background()
 	c := warehousetest.Config(t, warehousetest.Store(t))
-	diary := c.Log.(*warehousetest.Diary)
+	diary := c.Log.(*audittest.Diary)
 	w := warehousetest.Create(t, c, 2)
 	b, err := w.Begin(ctx, warehousetest.Actor)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/seal"
@@ -49,7 +50,7 @@ func childConfig(spec string) (warehouse.Config, error) {
 		return warehouse.Config{}, err
 	}
 	store, err := file.Open(dir)
-	return warehouse.Config{Store: store, Log: &warehousetest.Diary{}, Now: havre.SystemNow, Keys: warehouse.Keys{
+	return warehouse.Config{Store: store, Log: &audittest.Diary{}, Now: havre.SystemNow, Keys: warehouse.Keys{
 		Open: []*seal.Key{k}, To: []seal.Recipient{k.Recipient()}, Bucket: havre.NewSecret(bytes.Repeat([]byte{7}, 32))}}, err
 }
 

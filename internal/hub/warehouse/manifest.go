@@ -221,7 +221,7 @@ func decode(name string, plain []byte, bucketKey havre.Secret) (*Manifest, strin
 	m := d.Manifest
 	if m.Format != Format {
 		return nil, "", havre.E("snapshot.open", havre.Invalid, name+" has the format "+strconv.Quote(m.Format)+"; this program knows "+Format).
-			WithHint("use the version of havre that wrote it, or a newer one")
+			WithHint("use the version of havre that wrote it")
 	}
 	again, root, err := encode(m, bucketKey)
 	if err != nil {

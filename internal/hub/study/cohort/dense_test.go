@@ -1,16 +1,12 @@
 package cohort
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"os"
-	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -22,13 +18,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/havre-hub/havre/internal/ground/duck"
 	"github.com/havre-hub/havre/internal/ground/omop"
 	"github.com/havre-hub/havre/internal/havre"
 	"github.com/havre-hub/havre/internal/hub/receive/ingest"
 	"github.com/havre-hub/havre/internal/hub/study/cohort/circe"
+	"github.com/havre-hub/havre/internal/hub/study/studytest"
 	"github.com/havre-hub/havre/internal/hub/warehouse"
 	"github.com/havre-hub/havre/internal/hub/warehouse/warehousetest"
 	"github.com/havre-hub/havre/internal/realinput"
@@ -271,33 +267,11 @@ func (w *denseWorld) open(t testing.TB) *warehouse.Snapshot {
 // referenceSQL reads the published SQL of the definitions, by their number.
 func referenceSQL(t testing.TB) map[int]string {
 	t.Helper()
-	f, err := os.Open(realinput.Path(t, "cohorts/reference-sql.tar.zst"))
-	if err != nil {
-		t.Fatal(err)
+	texts := map[int]string{}
+	for id, text := range studytest.Published(t, realinput.Path(t, "cohorts/reference-sql.tar.zst"), ".sql") {
+		texts[id] = string(text)
 	}
-	defer f.Close()
-	z, err := zstd.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	found := map[int]string{}
-	for archive := tar.NewReader(z); ; {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return found
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if id, err := strconv.Atoi(strings.TrimSuffix(path.Base(h.Name), ".sql")); err == nil {
-			text, err := io.ReadAll(archive)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found[id] = string(text)
-		}
-	}
+	return texts
 }
 
 // prepareReference makes the tables that the reference writes into.

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/envelope"
 	"github.com/havre-hub/havre/internal/ground/meta"
 	"github.com/havre-hub/havre/internal/ground/omop"
@@ -75,7 +76,7 @@ func newHubWorld(t testing.TB, r *rand.Rand) *hubWorld {
 		w.persons = append(w.persons, int64(level2.Of(level1(n)).ID))
 	}
 	w.config = permit.Config{Hub: "hub", Store: warehousetest.Store(t), DB: db, Key: key, Signer: sign.NewSigner(), Keeper: w.keeper.Public(),
-		Level2: level2, Secret: havre.NewSecret(bytes.Repeat([]byte{5}, 32)), Log: &warehousetest.Diary{}, Now: func() time.Time { return w.now }}
+		Level2: level2, Secret: havre.NewSecret(bytes.Repeat([]byte{5}, 32)), Log: &audittest.Diary{}, Now: func() time.Time { return w.now }}
 	w.authority, err = permit.Open(t.Context(), w.config)
 	ok(t, err)
 	for account, role := range map[string]havre.Role{hubResearcher: havre.RoleResearcher, hubOfficer: havre.RoleOfficer} {

@@ -56,7 +56,7 @@ func rowsOf(t testing.TB, plan *Plan, r *studytest.Population) [][]row {
 // library reads the published definitions, all of which must parse.
 func library(t testing.TB) (ids []int, definitions []*Definition) {
 	t.Helper()
-	documents := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"))
+	documents := studytest.Published(t, realinput.Path(t, "cohorts/definitions.json.tar.zst"), ".json")
 	for _, id := range slices.Sorted(maps.Keys(documents)) {
 		d, err := Parse(documents[id])
 		if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Published reads an archive (.tar.zst) of published cohort definitions, by their
-// number.
-func Published(t testing.TB, archive string) map[int][]byte {
+// Published reads the files of one ending in an archive (.tar.zst) of published
+// cohort definitions, or of their SQL, by their number.
+func Published(t testing.TB, archive, ending string) map[int][]byte {
 	t.Helper()
 	f, err := os.Open(archive)
 	if err != nil {
@@ -36,8 +36,8 @@ func Published(t testing.TB, archive string) map[int][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, isJSON := strings.CutSuffix(path.Base(h.Name), ".json")
-		if !isJSON {
+		name, ok := strings.CutSuffix(path.Base(h.Name), ending)
+		if !ok {
 			continue
 		}
 		id, err := strconv.Atoi(name)

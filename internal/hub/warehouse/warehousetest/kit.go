@@ -10,11 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/havre-hub/havre/internal/ground/audit"
+	"github.com/havre-hub/havre/internal/ground/audit/audittest"
 	"github.com/havre-hub/havre/internal/ground/blob"
 	"github.com/havre-hub/havre/internal/ground/blob/file"
 	"github.com/havre-hub/havre/internal/ground/envelope"
@@ -23,34 +22,6 @@ import (
 	"github.com/havre-hub/havre/internal/hub/receive/ingest"
 	"github.com/havre-hub/havre/internal/hub/warehouse"
 )
-
-// Diary is a log that only remembers; Fail, if set, refuses an event.
-type Diary struct {
-	Fail func(audit.Event) error
-
-	mu     sync.Mutex
-	events []audit.Event
-}
-
-// Record is audit.Recorder's.
-func (d *Diary) Record(_ context.Context, e audit.Event) (audit.Position, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.Fail != nil {
-		if err := d.Fail(e); err != nil {
-			return audit.Position{}, err
-		}
-	}
-	d.events = append(d.events, e)
-	return audit.Position{Index: int64(len(d.events) - 1)}, nil
-}
-
-// Events gives what was recorded so far.
-func (d *Diary) Events() []audit.Event {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.events)
-}
 
 // Actor acts in tests.
 var Actor = havre.NewPersonal("operator@havre.example")
@@ -72,7 +43,7 @@ func Config(t testing.TB, store blob.Store) warehouse.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return warehouse.Config{Store: store, Log: &Diary{}, Now: havre.SystemNow, Keys: warehouse.Keys{
+	return warehouse.Config{Store: store, Log: &audittest.Diary{}, Now: havre.SystemNow, Keys: warehouse.Keys{
 		Open: []*seal.Key{k}, To: []seal.Recipient{k.Recipient()}, Bucket: havre.NewSecret(bytes.Repeat([]byte{7}, 32))}}
 }
 
